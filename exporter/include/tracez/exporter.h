@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The exporter: a background thread that sends a tracer's finished spans to a backend, in batches
+ * of JSON over pooled connections, and frees their space once the backend has taken them.
+ *
+ * It holds the lease of each collector while it runs; of several exporters over the same shared
+ * buffer (nginx's workers) one works and the others wait to take over. Nothing it does reaches the
+ * request path but one eventfd write a batch. */
+#ifndef TRACEZ_EXPORTER_H
+#define TRACEZ_EXPORTER_H
+
+#include <tracez/tracez.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum tracez_format { TRACEZ_FORMAT_OTLP = 0 };
+
+/* "Authorization", "Bearer …". Never logged, never in an error text. */
+struct tracez_header {
+    const char *name;
+    const char *value;
+};
+
+struct tracez_exporter_config {
+    size_t struct_bytes; /* set by tracez_exporter_config_init */
+
+    const char
+        *endpoint; /* "http://localhost:4318"; without a path it gets the format's (/v1/traces) */
+    enum tracez_format format;
+    const struct tracez_header *headers; /* up to 32 */
+    size_t header_count;
+
+    uint32_t interval_ms;          /* a batch leaves at the latest after: 5000; 10 to 3,600,000 */
+    uint32_t batch_size;           /* spans a batch: 512; 1 to 65,536 */
+    uint32_t max_batch_bytes;      /* one request body: 4 MiB; 64 KiB to 64 MiB */
+    uint32_t connections;          /* requests in flight: 10; 1 to 100 */
+    uint32_t keepalive_timeout_ms; /* idle connections are closed after: 90,000 */
+    uint32_t timeout_ms;           /* one request, start to end: 30,000; 1 to 3,600,000 */
+    uint32_t connect_timeout_ms;   /* 2000 */
+    uint32_t retry_min_ms;         /* first and longest wait before trying again: 1000, 30,000 */
+    uint32_t retry_max_ms;
+    uint32_t retry_max_elapsed_ms; /* give a batch up after: 0, for ever */
+    uint32_t shutdown_timeout_ms;  /* stop flushes for at most: 5000 */
+
+    int wake_fd; /* an eventfd that the host shares between processes (borrowed); -1: one of its own
+                  */
+};
+
+/* Fills in the defaults. [any] */
+#define tracez_exporter_config_init(config)                                                        \
+    tracez_exporter_config_init_bytes((config), sizeof(struct tracez_exporter_config))
+TRACEZ_API void tracez_exporter_config_init_bytes(struct tracez_exporter_config *config,
+                                                  size_t struct_bytes);
+
+/* Checks everything in config without making anything: INVALID with a text that names value and
+ * range. [any] */
+TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result
+tracez_exporter_check(const struct tracez_exporter_config *config, struct tracez_error *error);
+
+struct tracez_exporter;
+
+/* Set-up. config is copied, tracer borrowed until destroy. No thread and no socket yet. [setup] */
+TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result
+tracez_exporter_create(const struct tracez_exporter_config *config, struct tracez_tracer *tracer,
+                       struct tracez_exporter **exporter, struct tracez_error *error);
+
+/* Starts the thread, with all signals blocked and no CPU affinity. Errors: SYSTEM, NO_MEMORY.
+ * [setup] */
+TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result
+tracez_exporter_start(struct tracez_exporter *exporter, struct tracez_error *error);
+
+/* Flushes what is buffered, for at most timeout_ms, and ends the thread. What could not be sent by
+ * then is counted as shutdown_deadline; or, with keep_rest, stays in the buffer for another
+ * process. TIMED_OUT: the thread still runs (stuck in a name lookup, say), and destroy will leak
+ * what it may touch. [owner] */
+TRACEZ_API enum tracez_result tracez_exporter_stop(struct tracez_exporter *exporter,
+                                                   uint32_t timeout_ms, bool keep_rest);
+
+/* Stops if need be (with shutdown_timeout_ms) and frees. NULL is fine. [setup] */
+TRACEZ_API void tracez_exporter_destroy(struct tracez_exporter *exporter);
+
+/* Sends what is buffered now, without waiting for the interval; does not wait for it. [any] */
+TRACEZ_API void tracez_exporter_flush(struct tracez_exporter *exporter);
+
+enum tracez_exporter_state {
+    TRACEZ_EXPORTER_WAITING, /* another process holds the lease, or not started */
+    TRACEZ_EXPORTER_UP,      /* the last attempt succeeded, or there was none yet */
+    TRACEZ_EXPORTER_DOWN     /* attempts fail; spans are kept and tried again */
+};
+
+struct tracez_exporter_stats {
+    size_t struct_bytes;
+    enum tracez_exporter_state state;
+    uint64_t batches;         /* accepted by the backend */
+    uint64_t attempts;        /* requests that ended, in whatever way */
+    uint64_t failed_attempts; /* of those, the ones without a 2xx */
+    uint64_t malformed_responses;
+    uint64_t exported;   /* spans, by this exporter */
+    uint64_t body_bytes; /* sent in accepted batches, uncompressed */
+    uint64_t connections_opened;
+    uint64_t last_success_unix_ns; /* 0: never */
+    uint64_t down_since_unix_ns;   /* 0: it is not down */
+    char last_error[128]; /* "HTTP 503", "connection refused"; empty when there was none; no secrets
+                           */
+    char endpoint[256];   /* as used, without user and password */
+};
+
+#define tracez_exporter_stats_init(stats)                                                          \
+    ((stats)->struct_bytes = sizeof(struct tracez_exporter_stats))
+
+/* [any] */
+TRACEZ_API void tracez_exporter_stats(struct tracez_exporter *exporter,
+                                      struct tracez_exporter_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
