@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The writing side of a collector and its stats. The reading side is lease.c.
+ *
+ * A writer tries its preferred shard, then the others in turn. Writers that have shards of their
+ * own never meet. Where all shards were taken or full and at least one was merely taken, the round
+ * is repeated a few times: a holder is done within about 100 ns unless it lost its processor. */
+#include "collector.h"
+
+#include "result.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SPIN_ROUNDS 64  /* about 2 us */
+#define YIELD_ROUNDS 32 /* only when all shards are taken by writers that do not run */
+
+static uint32_t round_up(uint32_t value, uint32_t multiple)
+{
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+enum tracez_result collector_plan(const struct tracez_collector_config *config,
+                                  struct collector_geometry *geometry, struct tracez_error *error)
+{
+    uint32_t spans_max = config->spans_max != 0 ? config->spans_max : COLLECTOR_SPANS_DEFAULT;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t writers = config->writers != 0             ? config->writers
+                       : processors < 1                 ? 1
+                       : processors > TRACEZ_SHARDS_MAX ? TRACEZ_SHARDS_MAX
+                                                        : (uint32_t)processors;
+
+    if (config->name == NULL || config->name[0] == '\0' ||
+        strnlen(config->name, COLLECTOR_NAME_BYTES) == COLLECTOR_NAME_BYTES) {
+        return fail(error, TRACEZ_INVALID, "collector name \"%.80s\" rejected: 1 to %d bytes",
+                    config->name != NULL ? config->name : "", COLLECTOR_NAME_BYTES - 1);
+    }
+    if (spans_max > COLLECTOR_SPANS_MAX) {
+        return fail(error, TRACEZ_INVALID, "spans_max %u of collector \"%s\" rejected: 1 to %u",
+                    spans_max, config->name, COLLECTOR_SPANS_MAX);
+    }
+    if (writers > TRACEZ_WRITERS_MAX) {
+        return fail(error, TRACEZ_INVALID, "writers %u of collector \"%s\" rejected: 1 to %d",
+                    writers, config->name, TRACEZ_WRITERS_MAX);
+    }
+    /* A shard for each writer, as long as each gets 64 KiB out of 512 bytes a span. */
+    uint64_t bytes = (uint64_t)spans_max * COLLECTOR_BYTES_PER_SPAN;
+    uint64_t shards = bytes / SHARD_BYTES_MIN;
+    shards = shards < 1 ? 1 : shards > writers ? writers : shards;
+    bytes = bytes < SHARD_BYTES_MIN ? SHARD_BYTES_MIN : bytes;
+    geometry->shard_count = (uint32_t)shards;
+    geometry->spans_max = spans_max;
+    /* 2^24 spans in one shard are 8 GiB: a ring's offsets have 32 bits, so more spans make more
+     * shards' worth. */
+    uint64_t ring_bytes = bytes / shards;
+    if (ring_bytes > UINT32_MAX - CACHE_LINE) {
+        ring_bytes = UINT32_MAX - CACHE_LINE;
+    }
+    geometry->ring_bytes = round_up((uint32_t)ring_bytes, CACHE_LINE);
+    geometry->bytes = sizeof(struct collector_memory) + shards * sizeof(struct shard) +
+                      shards * (size_t)geometry->ring_bytes;
+    return TRACEZ_OK;
+}
+
+enum tracez_result collector_format(struct collector_memory *memory, struct tracez_error *error)
+{
+    pthread_mutexattr_t attributes;
+    int failed = pthread_mutexattr_init(&attributes);
+
+    if (failed == 0) {
+        failed |= pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+        failed |= pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+        failed |= pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+        failed |= pthread_mutex_init(&memory->lease, &attributes);
+        pthread_mutexattr_destroy(&attributes);
+    }
+    return failed == 0 ? TRACEZ_OK
+                       : fail(error, TRACEZ_SYSTEM, "no robust, process-shared mutexes here");
+}
+
+static void init_shards(struct tracez_collector *collector)
+{
+    struct shard *shards = (struct shard *)(collector->memory + 1);
+    unsigned char *rings = (unsigned char *)(shards + collector->geometry.shard_count);
+    uint32_t count = collector->geometry.shard_count;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t has_one_more = i < collector->geometry.spans_max % count;
+        collector->shards[i] = (struct shard_view){
+            .shard = &shards[i],
+            .ring = rings + (size_t)i * collector->geometry.ring_bytes,
+            .ring_bytes = collector->geometry.ring_bytes,
+            .spans_max = collector->geometry.spans_max / count + has_one_more,
+        };
+    }
+}
+
+enum tracez_result collector_init(struct tracez_collector *collector,
+                                  const struct tracez_collector_config *config,
+                                  struct collector_memory *memory)
+{
+    *collector = (struct tracez_collector){
+        .memory = memory,
+        .match = config->match,
+        .match_fn = config->match_fn,
+        .match_state = config->match_state,
+    };
+    enum tracez_result result = collector_plan(config, &collector->geometry, NULL);
+    if (result != TRACEZ_OK) {
+        return result;
+    }
+    strncpy(collector->name, config->name, COLLECTOR_NAME_BYTES - 1);
+    if (config->match == TRACEZ_MATCH_NAME) {
+        collector->match_name = strdup(config->match_name);
+        if (collector->match_name == NULL) {
+            return TRACEZ_NO_MEMORY;
+        }
+        collector->match_name_bytes = strlen(collector->match_name);
+    }
+    init_shards(collector);
+    return TRACEZ_OK;
+}
+
+void collector_deinit(struct tracez_collector *collector)
+{
+    free(collector->match_name);
+    collector->match_name = NULL;
+}
+
+static bool callback_wants(const struct tracez_collector *collector,
+                           const struct record_header *header, const unsigned char *entries,
+                           bool only_name)
+{
+    struct tracez_record record;
+
+    if (!record_view(header, entries, &record)) {
+        return false;
+    }
+    if (only_name) {
+        return record.name.bytes == collector->match_name_bytes &&
+               memcmp(record.name.text, collector->match_name, record.name.bytes) == 0;
+    }
+    return collector->match_fn(&record, collector->match_state);
+}
+
+bool collector_wants(const struct tracez_collector *collector, const struct record_header *header,
+                     const unsigned char *entries)
+{
+    switch (collector->match) {
+    case TRACEZ_MATCH_ALL:
+        return true;
+    case TRACEZ_MATCH_ERRORS:
+        return (header->status & ~RECORD_PARENT_IS_REMOTE) == TRACEZ_STATUS_ERROR;
+    case TRACEZ_MATCH_NAME:
+        return callback_wants(collector, header, entries, true);
+    case TRACEZ_MATCH_CALLBACK:
+        return callback_wants(collector, header, entries, false);
+    case TRACEZ_MATCH_NAMED_ONLY:
+        break;
+    }
+    return false;
+}
+
+/* One round over all shards, the preferred one first. */
+static enum shard_push push_somewhere(const struct tracez_collector *collector,
+                                      uint32_t writer_index, const struct record_header *header,
+                                      const unsigned char *entries)
+{
+    uint32_t count = collector->geometry.shard_count;
+    uint32_t at = writer_index % count;
+    enum shard_push outcome = SHARD_FULL;
+
+    for (uint32_t tried = 0; tried < count; tried++) {
+        enum shard_push result = shard_push(&collector->shards[at], writer_index, header, entries,
+                                            collector->wake_spans);
+        if (result == SHARD_PUSHED || result == SHARD_PUSHED_BATCH) {
+            return result;
+        }
+        if (result == SHARD_TAKEN) {
+            outcome = SHARD_TAKEN;
+        }
+        at = at + 1 == count ? 0 : at + 1;
+    }
+    return outcome;
+}
+
+static void pause_briefly(int round)
+{
+    if (round >= SPIN_ROUNDS) {
+        sched_yield();
+        return;
+    }
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+void collector_push(const struct tracez_collector *collector, const struct ledger_writer *writer,
+                    const struct record_header *header, const unsigned char *entries)
+{
+    struct ledger_line *line = writer->line;
+
+    if (header->record_bytes > collector->geometry.ring_bytes / 2) {
+        ledger_count(writer, &line->dropped[TRACEZ_DROP_OVERSIZE]);
+        return;
+    }
+    enum shard_push result = push_somewhere(collector, writer->index, header, entries);
+    for (int round = 0; result == SHARD_TAKEN && round < SPIN_ROUNDS + YIELD_ROUNDS; round++) {
+        pause_briefly(round);
+        result = push_somewhere(collector, writer->index, header, entries);
+    }
+    if (result == SHARD_FULL || result == SHARD_TAKEN) {
+        ledger_count(writer, &line->dropped[TRACEZ_DROP_QUEUE_FULL]);
+        return;
+    }
+    ledger_count(writer, &line->pushed);
+    if (result == SHARD_PUSHED_BATCH && collector->wake != NULL) {
+        collector->wake(collector->wake_state);
+    }
+}
+
+void tracez_collector_on_batch(struct tracez_collector *collector, uint32_t batch_spans,
+                               tracez_wake_fn wake, void *state)
+{
+    /* A small shard would be full before a batch is; then it wakes at half of its size. */
+    uint32_t half = (collector->shards[0].spans_max + 1) / 2;
+
+    collector->wake = wake;
+    collector->wake_state = state;
+    collector->wake_spans = wake == NULL ? 0 : batch_spans < half ? batch_spans : half;
+}
+
+/* ---- Stats --------------------------------------------------------------------------------------
+ */
+
+struct fill {
+    uint64_t queued;
+    uint64_t inflight;
+    uint64_t used_bytes;
+};
+
+static struct fill fill_of(const struct tracez_collector *collector)
+{
+    struct fill fill = {0};
+
+    for (uint32_t i = 0; i < collector->geometry.shard_count; i++) {
+        const struct shard *shard = collector->shards[i].shard;
+        /* Relaxed, in the order in which they chase each other: none is seen beyond the next. */
+        uint64_t acknowledged = atomic_load_explicit(&shard->acknowledged, memory_order_acquire);
+        uint64_t read = atomic_load_explicit(&shard->read, memory_order_acquire);
+        uint64_t published = atomic_load_explicit(&shard->published, memory_order_acquire);
+        fill.inflight += position_spans(acknowledged, read);
+        fill.queued += position_spans(read, published);
+        fill.used_bytes += shard_used_bytes(&collector->shards[i]);
+    }
+    return fill;
+}
+
+void tracez_collector_stats(const struct tracez_collector *collector,
+                            struct tracez_collector_stats *stats)
+{
+    struct tracez_collector_stats sum = {.struct_bytes = sizeof(sum)};
+    struct fill fill = fill_of(collector);
+    uint64_t spans_percent = (fill.queued + fill.inflight) * 100 / collector->geometry.spans_max;
+    uint64_t bytes_percent =
+        fill.used_bytes * 100 /
+        ((uint64_t)collector->geometry.ring_bytes * collector->geometry.shard_count);
+    uint64_t percent = spans_percent > bytes_percent ? spans_percent : bytes_percent;
+
+    sum.name = collector->name;
+    sum.spans_max = collector->geometry.spans_max;
+    sum.queued = fill.queued;
+    sum.inflight = fill.inflight;
+    sum.pressure_percent = percent > 100 ? 100 : (uint32_t)percent;
+    /* Relaxed: exact at rest. */
+    sum.exported = atomic_load_explicit(&collector->memory->exported, memory_order_relaxed);
+    for (int reason = 0; reason < TRACEZ_DROP_COUNT; reason++) {
+        sum.dropped[reason] =
+            atomic_load_explicit(&collector->memory->dropped[reason], memory_order_relaxed);
+    }
+    size_t bytes = stats->struct_bytes < sizeof(sum) ? stats->struct_bytes : sizeof(sum);
+    sum.struct_bytes = stats->struct_bytes;
+    memcpy(stats, &sum, bytes);
+}
+
+uint64_t tracez_collector_unread(const struct tracez_collector *collector)
+{
+    return fill_of(collector).queued;
+}
+
+bool tracez_collector_is_pressed(const struct tracez_collector *collector)
+{
+    for (uint32_t i = 0; i < collector->geometry.shard_count; i++) {
+        const struct shard_view *view = &collector->shards[i];
+        uint64_t read = atomic_load_explicit(&view->shard->read, memory_order_relaxed);
+        uint64_t published = atomic_load_explicit(&view->shard->published, memory_order_relaxed);
+        if (position_spans(read, published) > view->spans_max / 2 ||
+            (position_spans(read, published) > 0 &&
+             shard_used_bytes(view) > view->ring_bytes / 2)) {
+            return true;
+        }
+    }
+    return false;
+}

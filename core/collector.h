@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A collector: a named, bounded buffer of finished spans, made of shards. This header has its two
+ * halves: what lies in the (perhaps shared) memory, and what this process keeps beside it:
+ * geometry, match rule, wake.
+ *
+ * Geometry always comes from the configuration, never from the memory: a process that shares the
+ * memory and went wrong can spoil spans, but can't make others write beyond their rings. */
+#ifndef TRACEZ_CORE_COLLECTOR_H
+#define TRACEZ_CORE_COLLECTOR_H
+
+#include "shard.h"
+
+#include <pthread.h>
+
+#define COLLECTOR_NAME_BYTES 64
+#define COLLECTOR_SPANS_DEFAULT 8192
+#define COLLECTOR_SPANS_MAX (1U << 24)
+#define COLLECTOR_BYTES_PER_SPAN 512
+
+/* What an acknowledgement is about to do, as absolute values: doing it twice is doing it once. */
+struct acknowledge_redo {
+    _Atomic uint32_t is_valid;
+    uint32_t writer; /* whose delivery line */
+    uint64_t exported;
+    uint64_t dropped[TRACEZ_DROP_COUNT];
+    uint64_t delivery_exported;
+    uint64_t delivery_dropped[TRACEZ_DROP_COUNT];
+    uint64_t position[TRACEZ_SHARDS_MAX];
+};
+
+/* In memory, followed by the shards, followed by their rings. */
+struct collector_memory {
+    _Alignas(CACHE_LINE) pthread_mutex_t lease; /* robust, process-shared */
+    /* Written by the holder of the lease. */
+    ledger_counter exported;
+    ledger_counter dropped[TRACEZ_DROP_COUNT];
+    struct acknowledge_redo redo;
+};
+
+struct collector_geometry {
+    uint32_t shard_count;
+    uint32_t spans_max;
+    uint32_t ring_bytes;
+    size_t bytes; /* of memory in all, a multiple of CACHE_LINE */
+};
+
+struct tracez_collector {
+    struct collector_memory *memory;
+    struct ledger_delivery *delivery; /* of this process */
+    struct ledger *ledger;
+    const struct resource_table *resources;
+    struct collector_geometry geometry;
+    struct shard_view shards[TRACEZ_SHARDS_MAX];
+    uint32_t index;  /* in the tracer */
+    uint32_t writer; /* this process's delivery lines */
+
+    char name[COLLECTOR_NAME_BYTES];
+    enum tracez_match match;
+    char *match_name; /* owned */
+    size_t match_name_bytes;
+    tracez_match_fn match_fn;
+    void *match_state;
+
+    uint32_t wake_spans;
+    tracez_wake_fn wake;
+    void *wake_state;
+
+    uint32_t next_shard; /* lease holder only: where the next read begins */
+};
+
+/* Checks and computes; error may be NULL. */
+enum tracez_result collector_plan(const struct tracez_collector_config *config,
+                                  struct collector_geometry *geometry, struct tracez_error *error);
+
+/* Prepares fresh, zeroed memory. */
+enum tracez_result collector_format(struct collector_memory *memory, struct tracez_error *error);
+
+/* Makes the process's half for memory that was formatted. */
+enum tracez_result collector_init(struct tracez_collector *collector,
+                                  const struct tracez_collector_config *config,
+                                  struct collector_memory *memory);
+void collector_deinit(struct tracez_collector *collector);
+
+/* Request path. Does this collector want the span? Only asked when it wasn't named by the caller.
+ */
+bool collector_wants(const struct tracez_collector *collector, const struct record_header *header,
+                     const unsigned char *entries);
+
+/* Request path: buffers the span, or counts why not. */
+void collector_push(const struct tracez_collector *collector, const struct ledger_writer *writer,
+                    const struct record_header *header, const unsigned char *entries);
+
+#endif

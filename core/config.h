@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The configuration with its short forms resolved: at least one collector, at least one resource.
+ */
+#ifndef TRACEZ_CORE_CONFIG_H
+#define TRACEZ_CORE_CONFIG_H
+
+#include <tracez/tracez.h>
+
+#define COLLECTOR_NAME_DEFAULT "default"
+
+enum tracez_result config_check(const struct tracez_config *config, struct tracez_error *error);
+
+size_t config_collector_count(const struct tracez_config *config);
+/* Valid until the next call on this thread. */
+const struct tracez_collector_config *config_collector(const struct tracez_config *config,
+                                                       size_t index);
+
+size_t config_resource_count(const struct tracez_config *config);
+struct tracez_resource config_resource(const struct tracez_config *config, size_t index);
+
+#endif

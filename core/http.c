@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * HTTP semantics for every adapter: OpenTelemetry's HTTP semantic conventions 1.44.0 (span name,
+ * methods, status, error.type), and the redaction of queries. Works on (pointer, length) text,
+ * allocates nothing. */
+#include <tracez/http.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#define REDACTED_TEXT "REDACTED"
+#define QUERY_BYTES_MAX 8192 /* of a redacted query; the rest is cut */
+
+#define TEXT_OF(literal)                                                                           \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
+
+static const struct tracez_text known_methods[] = {
+    TEXT_OF("GET"),   TEXT_OF("POST"),    TEXT_OF("HEAD"),  TEXT_OF("PUT"),   TEXT_OF("DELETE"),
+    TEXT_OF("PATCH"), TEXT_OF("OPTIONS"), TEXT_OF("TRACE"), TEXT_OF("QUERY"), TEXT_OF("CONNECT"),
+};
+
+#define KNOWN_METHODS (sizeof(known_methods) / sizeof(known_methods[0]))
+
+const struct tracez_text tracez_http_redacted_keys_default[TRACEZ_HTTP_REDACTED_KEYS_DEFAULT] = {
+    TEXT_OF("X-Amz-Signature"),  TEXT_OF("X-Amz-Credential"), TEXT_OF("X-Amz-Security-Token"),
+    TEXT_OF("AWSAccessKeyId"),   TEXT_OF("Signature"),        TEXT_OF("sig"),
+    TEXT_OF("X-Goog-Signature"),
+};
+
+static const struct tracez_text *find_method(const char *method, size_t method_bytes)
+{
+    for (size_t i = 0; i < KNOWN_METHODS; i++) {
+        if (known_methods[i].bytes == method_bytes &&
+            memcmp(known_methods[i].text, method, method_bytes) == 0) {
+            return &known_methods[i];
+        }
+    }
+    return NULL;
+}
+
+const char *tracez_http_method(const char *method, size_t method_bytes)
+{
+    const struct tracez_text *known = find_method(method, method_bytes);
+
+    return known != NULL ? known->text : "_OTHER";
+}
+
+/* ---- Span name
+ * -------------------------------------------------------------------------------------- */
+
+static size_t cut_at_character(const char *text, size_t text_bytes, size_t max_bytes)
+{
+    size_t bytes = text_bytes;
+
+    if (text_bytes > max_bytes) {
+        bytes = max_bytes;
+        while (bytes > 0 && max_bytes - bytes < 3 && ((unsigned char)text[bytes] & 0xc0) == 0x80) {
+            bytes--;
+        }
+    }
+    return bytes;
+}
+
+static size_t append(char *text, size_t used, size_t max_bytes, const char *more, size_t more_bytes)
+{
+    size_t bytes = cut_at_character(more, more_bytes, max_bytes - used);
+
+    if (bytes > 0) {
+        memcpy(text + used, more, bytes);
+    }
+    return used + bytes;
+}
+
+size_t tracez_http_span_name(const char *method, size_t method_bytes, const char *route,
+                             size_t route_bytes, char *name, size_t name_bytes)
+{
+    static const struct tracez_text unknown = TEXT_OF("HTTP");
+    const struct tracez_text *known = find_method(method, method_bytes);
+    size_t used;
+
+    known = known != NULL ? known : &unknown;
+    used = append(name, 0, name_bytes, known->text, known->bytes);
+    if (route_bytes > 0) {
+        used = append(name, used, name_bytes, " ", 1);
+        used = append(name, used, name_bytes, route, route_bytes);
+    }
+    return used;
+}
+
+/* ---- Queries
+ * ---------------------------------------------------------------------------------------- */
+
+/* The next key=value pair of a query, and where it ends. */
+struct pair {
+    struct tracez_text key;
+    struct tracez_text value; /* text NULL: there is no "=" */
+    size_t end;
+};
+
+static struct pair next_pair(const char *query, size_t query_bytes, size_t position)
+{
+    const char *start = query + position;
+    size_t rest = query_bytes - position;
+    const char *ampersand = memchr(start, '&', rest);
+    size_t bytes = ampersand != NULL ? (size_t)(ampersand - start) : rest;
+    const char *equals = memchr(start, '=', bytes);
+    struct pair pair = {.key = {start, bytes}, .end = position + bytes};
+
+    if (equals != NULL) {
+        pair.key.bytes = (size_t)(equals - start);
+        pair.value = (struct tracez_text){equals + 1, bytes - pair.key.bytes - 1};
+    }
+    return pair;
+}
+
+static bool is_secret(struct tracez_text key, const struct tracez_text *keys, size_t key_count)
+{
+    for (size_t i = 0; i < key_count; i++) {
+        if (key.bytes == keys[i].bytes && memcmp(key.text, keys[i].text, key.bytes) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool tracez_http_query_has_secret(const char *query, size_t query_bytes,
+                                  const struct tracez_text *keys, size_t key_count)
+{
+    for (size_t position = 0; position < query_bytes;) {
+        struct pair pair = next_pair(query, query_bytes, position);
+
+        if (pair.value.text != NULL && is_secret(pair.key, keys, key_count)) {
+            return true;
+        }
+        position = pair.end + 1;
+    }
+    return false;
+}
+
+size_t tracez_http_redact_query(const char *query, size_t query_bytes,
+                                const struct tracez_text *keys, size_t key_count, char *redacted,
+                                size_t redacted_bytes)
+{
+    size_t used = 0;
+
+    for (size_t position = 0; position < query_bytes;) {
+        struct pair pair = next_pair(query, query_bytes, position);
+        const char *start = query + position;
+
+        if (pair.value.text != NULL && is_secret(pair.key, keys, key_count)) {
+            used = append(redacted, used, redacted_bytes, start, pair.key.bytes + 1);
+            used = append(redacted, used, redacted_bytes, REDACTED_TEXT, strlen(REDACTED_TEXT));
+        } else {
+            used = append(redacted, used, redacted_bytes, start, pair.end - position);
+        }
+        if (pair.end < query_bytes) {
+            used = append(redacted, used, redacted_bytes, "&", 1);
+        }
+        position = pair.end + 1;
+    }
+    return used;
+}
+
+/* ---- Request and response
+ * ----------------------------------------------------------------------------- */
+
+static void set_text(struct tracez_span span, const char *key, struct tracez_text value)
+{
+    if (value.bytes > 0) {
+        tracez_span_set_bytes(span, key, value.text, value.bytes);
+    }
+}
+
+static void set_query(struct tracez_span span, const struct tracez_http_request *request)
+{
+    struct tracez_text query = request->query;
+    char redacted[QUERY_BYTES_MAX];
+
+    if (query.bytes > 0 && request->redact_whole_query) {
+        query = (struct tracez_text)TEXT_OF(REDACTED_TEXT);
+    } else if (query.bytes > 0 &&
+               tracez_http_query_has_secret(query.text, query.bytes, request->redacted_keys,
+                                            request->redacted_key_count)) {
+        size_t bytes =
+            tracez_http_redact_query(query.text, query.bytes, request->redacted_keys,
+                                     request->redacted_key_count, redacted, sizeof(redacted));
+        query = (struct tracez_text){redacted, bytes};
+    }
+    set_text(span, TRACEZ_KEY(URL_QUERY), query);
+}
+
+static void set_port(struct tracez_span span, const char *key, int port)
+{
+    if (port > 0) {
+        tracez_span_set_int(span, key, port);
+    }
+}
+
+void tracez_http_tag_request(struct tracez_span span, const struct tracez_http_request *request)
+{
+    if (span.slot == NULL) {
+        return;
+    }
+    const struct tracez_text *method = find_method(request->method.text, request->method.bytes);
+    if (method != NULL) {
+        set_text(span, TRACEZ_KEY(HTTP_REQUEST_METHOD), *method);
+    } else if (request->method.bytes > 0) {
+        tracez_span_set_string(span, TRACEZ_KEY(HTTP_REQUEST_METHOD), "_OTHER");
+        set_text(span, TRACEZ_KEY(HTTP_REQUEST_METHOD_ORIGINAL), request->method);
+    }
+    set_text(span, TRACEZ_KEY(URL_SCHEME), request->scheme);
+    set_text(span, TRACEZ_KEY(URL_PATH), request->path);
+    set_query(span, request);
+    set_text(span, TRACEZ_KEY(HTTP_ROUTE), request->route);
+    set_text(span, TRACEZ_KEY(SERVER_ADDRESS), request->server_address);
+    set_port(span, TRACEZ_KEY(SERVER_PORT), request->server_port);
+    set_text(span, TRACEZ_KEY(CLIENT_ADDRESS), request->client_address);
+    set_text(span, TRACEZ_KEY(NETWORK_PEER_ADDRESS), request->peer_address);
+    set_port(span, TRACEZ_KEY(NETWORK_PEER_PORT), request->peer_port);
+    set_text(span, TRACEZ_KEY(NETWORK_PROTOCOL_VERSION), request->protocol_version);
+    set_text(span, TRACEZ_KEY(USER_AGENT_ORIGINAL), request->user_agent);
+}
+
+bool tracez_http_status_is_error(enum tracez_span_kind kind, int status_code)
+{
+    return status_code >= (kind == TRACEZ_KIND_CLIENT ? 400 : 500);
+}
+
+void tracez_http_tag_response(struct tracez_span span, enum tracez_span_kind kind, int status_code,
+                              const char *abort_type)
+{
+    char text[12];
+
+    if (span.slot == NULL) {
+        return;
+    }
+    if (status_code > 0) {
+        tracez_span_set_int(span, TRACEZ_KEY(HTTP_RESPONSE_STATUS_CODE), status_code);
+    }
+    if (abort_type != NULL) {
+        tracez_span_set_error(span, abort_type, NULL);
+    } else if (tracez_http_status_is_error(kind, status_code)) {
+        snprintf(text, sizeof(text), "%d", status_code);
+        tracez_span_set_error(span, text, NULL);
+    }
+}

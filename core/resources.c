@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Adding to and reading the table of resources. A row is complete before the count that makes it
+ * visible is published, and never changes afterwards; readers check each row against the table's
+ * bounds. */
+#include "resources.h"
+
+#include "entry.h"
+#include "result.h"
+
+static size_t encode(const struct tracez_resource *resource, unsigned char *at, uint32_t *refused)
+{
+    const char *name = resource->service_name != NULL ? resource->service_name : "unknown_service";
+    struct tracez_tag service = {
+        .key = TRACEZ_KEY(SERVICE_NAME),
+        .type = TRACEZ_TAG_STRING,
+        .value.string = {name, strlen(name)},
+    };
+    size_t bytes = tags_write(&service, 1, RESOURCE_TAG_BYTES_MAX, at, RESOURCE_BYTES_MAX, refused);
+
+    return bytes + tags_write(resource->tags, resource->tag_count, RESOURCE_TAG_BYTES_MAX,
+                              at + bytes, RESOURCE_BYTES_MAX - bytes, refused);
+}
+
+bool resource_table_get(const struct resource_table *table, uint32_t row,
+                        const unsigned char **entries, size_t *entries_bytes)
+{
+    /* Acquire: pairs with the release in resource_table_add; rows below the count are complete. */
+    uint32_t count = atomic_load_explicit(&table->count, memory_order_acquire);
+
+    if (row >= count || row >= RESOURCE_ROWS_MAX) {
+        return false;
+    }
+    uint32_t offset = table->rows[row].offset;
+    uint32_t bytes = table->rows[row].bytes;
+    if (offset > RESOURCE_TABLE_ENTRIES_BYTES || bytes > RESOURCE_TABLE_ENTRIES_BYTES - offset) {
+        return false;
+    }
+    *entries = table->entries + offset;
+    *entries_bytes = bytes;
+    return true;
+}
+
+static bool find_encoded(const struct resource_table *table, const unsigned char *encoded,
+                         size_t encoded_bytes, uint32_t *row)
+{
+    const unsigned char *entries;
+    size_t entries_bytes;
+
+    for (uint32_t i = 0; resource_table_get(table, i, &entries, &entries_bytes); i++) {
+        if (entries_bytes == encoded_bytes && memcmp(entries, encoded, encoded_bytes) == 0) {
+            *row = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool resource_table_find(const struct resource_table *table, const struct tracez_resource *resource,
+                         uint32_t *row)
+{
+    unsigned char encoded[RESOURCE_BYTES_MAX];
+    uint32_t refused = 0;
+
+    return find_encoded(table, encoded, encode(resource, encoded, &refused), row);
+}
+
+enum tracez_result resource_table_add(struct resource_table *table,
+                                      const struct tracez_resource *resource, uint32_t *row,
+                                      struct tracez_error *error)
+{
+    unsigned char encoded[RESOURCE_BYTES_MAX];
+    uint32_t refused = 0;
+    size_t bytes = encode(resource, encoded, &refused);
+    /* Relaxed: this process is the only one that adds. */
+    uint32_t count = atomic_load_explicit(&table->count, memory_order_relaxed);
+    uint32_t end = 0;
+
+    if (refused > 0) {
+        return fail(
+            error, TRACEZ_INVALID,
+            "resource with %zu tags rejected: %u of them have a bad key, or are more than %d "
+            "or %d bytes in all",
+            resource->tag_count, refused, TRACEZ_TAGS_MAX, RESOURCE_BYTES_MAX);
+    }
+    if (find_encoded(table, encoded, bytes, row)) {
+        return TRACEZ_OK;
+    }
+    if (count > 0) {
+        end = table->rows[count - 1].offset + table->rows[count - 1].bytes;
+    }
+    if (count >= RESOURCE_ROWS_MAX || end > RESOURCE_TABLE_ENTRIES_BYTES - bytes) {
+        return fail(
+            error, TRACEZ_INVALID,
+            "no room for another resource: %u are kept of all configurations since the buffer "
+            "was made; a restart empties the table",
+            count);
+    }
+    memcpy(table->entries + end, encoded, bytes);
+    table->rows[count].offset = end;
+    table->rows[count].bytes = (uint32_t)bytes;
+    /* Release: pairs with the acquire in resource_table_get. */
+    atomic_store_explicit(&table->count, count + 1, memory_order_release);
+    *row = count;
+    return TRACEZ_OK;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Results, drop reasons and the version as text: one table each, from the public lists. */
+#include "result.h"
+
+#include <stdio.h>
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static const char *const result_texts[] = {
+#define TEXT(name, text) text,
+    TRACEZ_RESULTS(TEXT)
+#undef TEXT
+};
+
+static const char *const drop_texts[] = {
+#define TEXT(name, text) text,
+    TRACEZ_DROPS(TEXT)
+#undef TEXT
+};
+
+const char *tracez_version(void)
+{
+    return TRACEZ_VERSION;
+}
+
+const char *tracez_result_text(enum tracez_result result)
+{
+    return (size_t)result < COUNT_OF(result_texts) ? result_texts[result] : "unknown result";
+}
+
+const char *tracez_drop_text(enum tracez_drop reason)
+{
+    return (size_t)reason < COUNT_OF(drop_texts) ? drop_texts[reason] : "unknown";
+}
+
+enum tracez_result fail(struct tracez_error *error, enum tracez_result result, const char *format,
+                        ...)
+{
+    va_list arguments;
+
+    if (error != NULL) {
+        error->result = result;
+        va_start(arguments, format);
+        vsnprintf(error->text, sizeof(error->text), format, arguments);
+        va_end(arguments);
+    }
+    return result;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Head samplers: record this span, or not, and why. Plain values that compose by pointing at each
+ * other.
+ *
+ * Ratio follows OpenTelemetry's consistent probability sampling: keep when the trace's randomness
+ * (its id's right-most 56 bits, or rv: in tracestate) is at least the threshold (1 - rate) x 2^56.
+ * Whoever sees the same trace id decides alike, and a trace kept at a low rate is kept at every
+ * higher one. */
+#include "tracestate.h"
+
+#include <tracez/tracez.h>
+
+#define RANDOMNESS_BITS 56
+
+static const char reason_always[] = "always";
+static const char reason_never[] = "never";
+static const char reason_ratio[] = "ratio";
+static const char reason_parent[] = "parent";
+
+static void decide_always(const struct tracez_sampler *sampler,
+                          const struct tracez_sampling_query *query,
+                          struct tracez_sampling_decision *decision)
+{
+    (void)sampler;
+    (void)query;
+    *decision = (struct tracez_sampling_decision){true, true, 1.0, 0, reason_always};
+}
+
+static void decide_never(const struct tracez_sampler *sampler,
+                         const struct tracez_sampling_query *query,
+                         struct tracez_sampling_decision *decision)
+{
+    (void)sampler;
+    (void)query;
+    *decision = (struct tracez_sampling_decision){false, false, 0.0, 0, reason_never};
+}
+
+static uint64_t randomness_of(const struct tracez_sampling_query *query)
+{
+    uint64_t randomness = 0;
+
+    if (query->parent != NULL && query->parent->tracestate_bytes > 0 &&
+        tracestate_randomness(query->parent->tracestate, query->parent->tracestate_bytes,
+                              &randomness)) {
+        return randomness;
+    }
+    for (int i = TRACEZ_TRACE_ID_BYTES - RANDOMNESS_BITS / 8; i < TRACEZ_TRACE_ID_BYTES; i++) {
+        randomness = randomness << 8 | query->trace_id[i];
+    }
+    return randomness;
+}
+
+static void decide_ratio(const struct tracez_sampler *sampler,
+                         const struct tracez_sampling_query *query,
+                         struct tracez_sampling_decision *decision)
+{
+    bool keep = randomness_of(query) >= sampler->threshold;
+
+    *decision = (struct tracez_sampling_decision){keep, keep, sampler->rate,
+                                                  keep ? sampler->threshold : 0, reason_ratio};
+}
+
+static void decide_by_parent(const struct tracez_sampler *sampler,
+                             const struct tracez_sampling_query *query,
+                             struct tracez_sampling_decision *decision)
+{
+    const struct tracez_sampler *root = sampler->state;
+
+    if (query->parent == NULL) {
+        root->decide(root, query, decision);
+        return;
+    }
+    bool keep = (query->parent->flags & TRACEZ_FLAG_SAMPLED) != 0;
+    *decision = (struct tracez_sampling_decision){keep, keep, keep ? 1.0 : 0.0, 0, reason_parent};
+}
+
+struct tracez_sampler tracez_sampler_always(void)
+{
+    return (struct tracez_sampler){.decide = decide_always, .rate = 1.0};
+}
+
+struct tracez_sampler tracez_sampler_never(void)
+{
+    return (struct tracez_sampler){.decide = decide_never};
+}
+
+struct tracez_sampler tracez_sampler_ratio(double rate)
+{
+    const double all = (double)(1ULL << RANDOMNESS_BITS);
+
+    if (rate >= 1.0) {
+        return tracez_sampler_always();
+    }
+    /* The smallest rate that a threshold can express is 2^-56; below it, and for NaN: never. */
+    uint64_t threshold = rate > 0.0 ? (uint64_t)((1.0 - rate) * all) : 1ULL << RANDOMNESS_BITS;
+    if (threshold >= 1ULL << RANDOMNESS_BITS) {
+        return tracez_sampler_never();
+    }
+    return (struct tracez_sampler){.decide = decide_ratio, .rate = rate, .threshold = threshold};
+}
+
+struct tracez_sampler tracez_sampler_parent_based(const struct tracez_sampler *root)
+{
+    static const struct tracez_sampler always = {.decide = decide_always, .rate = 1.0};
+
+    root = root == NULL ? &always : root;
+    return (struct tracez_sampler){.decide = decide_by_parent, .state = root, .rate = root->rate};
+}

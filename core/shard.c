@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pushing into and reading from one ring. The layout of a position, and who pairs with whom, is in
+ * shard.h. */
+#include "shard.h"
+
+#include <string.h>
+
+#define SKIP_MARK UINT32_MAX /* in place of record_bytes: go on at the ring's start */
+
+static uint64_t position_make(uint32_t offset, uint32_t spans)
+{
+    return (uint64_t)offset << 32 | spans;
+}
+
+static uint32_t position_offset(uint64_t position)
+{
+    return (uint32_t)(position >> 32);
+}
+
+static bool position_is_sane(const struct shard_view *view, uint64_t position)
+{
+    return position_offset(position) < view->ring_bytes &&
+           position_offset(position) % RECORD_ALIGNMENT == 0;
+}
+
+/* ---- Writing ------------------------------------------------------------------------------------
+ */
+
+/* Finds room for bytes in one piece; false when there is none. */
+static bool find_room(const struct shard_view *view, uint64_t published, uint64_t acknowledged,
+                      uint32_t bytes, uint32_t *offset)
+{
+    uint32_t spans = position_spans(acknowledged, published);
+    uint32_t write = position_offset(published);
+    uint32_t freed = position_offset(acknowledged);
+
+    if (spans >= view->spans_max || !position_is_sane(view, published) ||
+        !position_is_sane(view, acknowledged)) {
+        return false;
+    }
+    if (write < freed || (write == freed && spans > 0)) {
+        *offset = write;
+        return bytes <= freed - write;
+    }
+    if (bytes <= view->ring_bytes - write) {
+        *offset = write;
+        return true;
+    }
+    *offset = 0;
+    return bytes <= freed;
+}
+
+static void write_record(const struct shard_view *view, uint32_t offset,
+                         const struct record_header *header, const unsigned char *entries)
+{
+    unsigned char *at = view->ring + offset;
+
+    memcpy(at, header, sizeof(*header));
+    memcpy(at + sizeof(*header), entries, header->entries_bytes);
+}
+
+static void write_skip_mark(const struct shard_view *view, uint32_t offset)
+{
+    const uint32_t mark = SKIP_MARK;
+
+    memcpy(view->ring + offset, &mark, sizeof(mark));
+}
+
+static enum shard_push push_locked(const struct shard_view *view,
+                                   const struct record_header *header, const unsigned char *entries,
+                                   uint32_t wake_spans)
+{
+    struct shard *shard = view->shard;
+    /* Relaxed: only lock holders write it, and the lock was acquired. */
+    uint64_t published = atomic_load_explicit(&shard->published, memory_order_relaxed);
+    /* Acquire: pairs with the release in collector_acknowledge's apply; the reader is done with
+     * those bytes. */
+    uint64_t acknowledged = atomic_load_explicit(&shard->acknowledged, memory_order_acquire);
+    uint32_t offset;
+
+    if (!find_room(view, published, acknowledged, header->record_bytes, &offset)) {
+        return SHARD_FULL;
+    }
+    if (offset != position_offset(published)) {
+        write_skip_mark(view, position_offset(published));
+    }
+    write_record(view, offset, header, entries);
+
+    uint32_t end = offset + header->record_bytes;
+    uint32_t spans = (uint32_t)published + 1;
+    /* Release: pairs with the acquire in shard_read; the record becomes visible together with its
+     * position. */
+    atomic_store_explicit(&shard->published,
+                          position_make(end == view->ring_bytes ? 0 : end, spans),
+                          memory_order_release);
+    if (wake_spans > 0 && spans - shard->woken_at >= wake_spans) {
+        shard->woken_at = spans;
+        return SHARD_PUSHED_BATCH;
+    }
+    return SHARD_PUSHED;
+}
+
+enum shard_push shard_push(const struct shard_view *view, uint32_t writer_index,
+                           const struct record_header *header, const unsigned char *entries,
+                           uint32_t wake_spans)
+{
+    struct shard *shard = view->shard;
+    uint32_t unlocked = 0;
+
+    /* Relaxed first look: a taken lock is not worth the exchange.
+     * Acquire: pairs with the release below; we see what the last holder published. */
+    if (atomic_load_explicit(&shard->lock, memory_order_relaxed) != 0 ||
+        !atomic_compare_exchange_strong_explicit(&shard->lock, &unlocked, writer_index + 1,
+                                                 memory_order_acquire, memory_order_relaxed)) {
+        return SHARD_TAKEN;
+    }
+    enum shard_push result = push_locked(view, header, entries, wake_spans);
+    /* Release: pairs with the acquire above. */
+    atomic_store_explicit(&shard->lock, 0, memory_order_release);
+    return result;
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------
+ */
+
+/* Finds the record at *offset, past a skip mark; false when what is there makes no sense. */
+static bool parse_at(const struct shard_view *view, uint32_t *offset, uint32_t end,
+                     struct tracez_record *record, uint32_t *record_bytes)
+{
+    const unsigned char *at = view->ring + *offset;
+    uint32_t available = (end > *offset ? end : view->ring_bytes) - *offset;
+
+    memcpy(record_bytes, at, sizeof(*record_bytes));
+    if (*record_bytes == SKIP_MARK && end <= *offset) {
+        *offset = 0;
+        at = view->ring;
+        available = end;
+        if (available == 0) {
+            return false;
+        }
+        memcpy(record_bytes, at, sizeof(*record_bytes));
+    }
+    return tracez_record_parse(at, available, record);
+}
+
+size_t shard_read(const struct shard_view *view, size_t spans_max, tracez_read_fn fn, void *state,
+                  bool *stopped)
+{
+    struct shard *shard = view->shard;
+    /* Acquire: pairs with the release in push_locked. Relaxed: only the lease holder moves `read`.
+     */
+    uint64_t published = atomic_load_explicit(&shard->published, memory_order_acquire);
+    uint64_t read = atomic_load_explicit(&shard->read, memory_order_relaxed);
+    size_t taken = 0;
+    struct tracez_record record;
+    uint32_t record_bytes;
+
+    while (taken < spans_max && position_spans(read, published) > 0) {
+        uint32_t offset = position_offset(read);
+
+        if (!position_is_sane(view, read) || !position_is_sane(view, published) ||
+            !parse_at(view, &offset, position_offset(published), &record, &record_bytes)) {
+            read = published; /* what is lost shows in the counts: acknowledge calls it corrupt */
+            break;
+        }
+        if (!fn(&record, state)) {
+            *stopped = true;
+            break;
+        }
+        uint32_t end = offset + record_bytes;
+        read = position_make(end == view->ring_bytes ? 0 : end, (uint32_t)read + 1);
+        taken++;
+    }
+    /* Relaxed: stats may read it a moment late. */
+    atomic_store_explicit(&shard->read, read, memory_order_relaxed);
+    return taken;
+}
+
+uint32_t shard_used_bytes(const struct shard_view *view)
+{
+    /* Relaxed: an estimate for stats. */
+    uint64_t published = atomic_load_explicit(&view->shard->published, memory_order_relaxed);
+    uint64_t acknowledged = atomic_load_explicit(&view->shard->acknowledged, memory_order_relaxed);
+    uint32_t write = position_offset(published);
+    uint32_t freed = position_offset(acknowledged);
+
+    if (position_spans(acknowledged, published) == 0) {
+        return 0;
+    }
+    return write > freed ? write - freed : view->ring_bytes - freed + write;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A shard: one byte ring of finished spans. Writers take the try-lock, the reader holds the
+ * collector's lease.
+ *
+ * Who may run beside whom ("-" freely, "x" never):       push  read  acknowledge
+ *                                            push          x     -        -
+ *                                            read          -     x        x
+ *                                            acknowledge   -     x        x
+ *
+ * A position is where in the ring, and how many spans up to there, in one 64-bit word, so that
+ * place and count always agree, also after SIGKILL. Three positions chase each other round the
+ * ring:
+ *
+ *   acknowledged <= read <= published        (freed)|..in flight..|..queued..|(free)
+ *
+ * `published` moves after the record is complete: a writer killed at any instruction leaves nothing
+ * half-written, the record it was writing does not exist. A record never wraps: where it does not
+ * fit before the end of the ring, a skip mark says so and it starts at 0.
+ *
+ * Progress: push never waits; it finds the shard free, taken, or full. The shard's geometry is
+ * never read from shared memory, and a position is checked before it is used. */
+#ifndef TRACEZ_CORE_SHARD_H
+#define TRACEZ_CORE_SHARD_H
+
+#include "ledger.h"
+#include "record.h"
+
+#define SHARD_BYTES_MIN 65536
+
+struct shard {
+    /* Written by the writer that holds the lock. */
+    _Alignas(CACHE_LINE) _Atomic uint32_t lock; /* 0, or the writer's index + 1 */
+    uint32_t woken_at;                          /* span count at the last wake */
+    _Atomic uint64_t published;
+
+    /* Written by the holder of the lease. */
+    _Alignas(CACHE_LINE) _Atomic uint64_t read;
+    _Atomic uint64_t acknowledged;
+};
+
+/* A shard and what this process knows about it by itself. */
+struct shard_view {
+    struct shard *shard;
+    unsigned char *ring;
+    uint32_t ring_bytes; /* a multiple of RECORD_ALIGNMENT */
+    uint32_t spans_max;
+};
+
+enum shard_push {
+    SHARD_PUSHED,
+    SHARD_PUSHED_BATCH, /* and wake_spans were pushed since this was last returned */
+    SHARD_TAKEN,
+    SHARD_FULL
+};
+
+/* Copies a finished span in. writer_index for the lock word; wake_spans 0: never
+ * SHARD_PUSHED_BATCH. */
+enum shard_push shard_push(const struct shard_view *view, uint32_t writer_index,
+                           const struct record_header *header, const unsigned char *entries,
+                           uint32_t wake_spans);
+
+/* Hands records to fn until spans_max were taken, fn says no (*stopped), or none is left. Moves
+ * `read`. */
+size_t shard_read(const struct shard_view *view, size_t spans_max, tracez_read_fn fn, void *state,
+                  bool *stopped);
+
+/* Spans between two positions. */
+static inline uint32_t position_spans(uint64_t from, uint64_t to)
+{
+    return (uint32_t)to - (uint32_t)from;
+}
+
+/* Bytes of the ring in use, from acknowledged to published. */
+uint32_t shard_used_bytes(const struct shard_view *view);
+
+#endif

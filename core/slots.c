@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Taking, locking and returning slots. The lists are Treiber stacks of indexes whose heads count
+ * their changes, so that a head seen again after a slot came and went is not taken for the same. */
+#include "slots.h"
+
+#include "buffer.h"
+
+#include <sched.h>
+#include <string.h>
+
+#define SLOT_SPINS 64
+#define SLOT_YIELDS 10000
+
+static struct slot *slot_at(const struct slot_pool *pool, uint32_t index)
+{
+    return (struct slot *)(pool->memory + (size_t)index * SLOT_BYTES);
+}
+
+bool slot_pool_init(struct slot_pool *pool, uint32_t slots_max, uint32_t span_bytes_max)
+{
+    pool->slots_max = slots_max;
+    pool->area_bytes = span_bytes_max;
+    pool->memory_bytes = (size_t)slots_max * (SLOT_BYTES + span_bytes_max);
+    pool->memory = memory_reserve(pool->memory_bytes);
+    return pool->memory != NULL;
+}
+
+void slot_pool_deinit(struct slot_pool *pool)
+{
+    memory_free(pool->memory, pool->memory_bytes);
+    pool->memory = NULL;
+}
+
+static struct slot *pop(struct slot_pool *pool, struct slot_list *list)
+{
+    /* Acquire: pairs with the release in push; next_free is that of this head. */
+    uint64_t head = atomic_load_explicit(&list->head, memory_order_acquire);
+
+    while ((uint32_t)head != 0) {
+        struct slot *slot = slot_at(pool, (uint32_t)head - 1);
+        /* Relaxed: should the slot be taken meanwhile, the change count in head differs. */
+        uint32_t next = atomic_load_explicit(&slot->next_free, memory_order_relaxed);
+        uint64_t changes = (head >> 32) + 1;
+
+        if (atomic_compare_exchange_weak_explicit(&list->head, &head, changes << 32 | next,
+                                                  memory_order_acquire, memory_order_acquire)) {
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+static void push(struct slot_list *list, struct slot *slot)
+{
+    /* Relaxed: only a guess, the exchange decides. */
+    uint64_t head = atomic_load_explicit(&list->head, memory_order_relaxed);
+    uint64_t next_head;
+
+    do {
+        atomic_store_explicit(&slot->next_free, (uint32_t)head, memory_order_relaxed);
+        next_head = ((head >> 32) + 1) << 32 | (slot->index + 1);
+        /* Release: pairs with the acquire in pop. */
+    } while (!atomic_compare_exchange_weak_explicit(&list->head, &head, next_head,
+                                                    memory_order_release, memory_order_relaxed));
+}
+
+static struct slot *take_fresh(struct slot_pool *pool)
+{
+    /* Relaxed: an index is only a number; nobody else knows the slot yet. */
+    uint32_t index = atomic_load_explicit(&pool->fresh, memory_order_relaxed);
+
+    do {
+        if (index >= pool->slots_max) {
+            return NULL;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&pool->fresh, &index, index + 1,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    struct slot *slot = slot_at(pool, index);
+    slot->index = index;
+    /* Relaxed: it becomes known to others together with the handle. */
+    atomic_store_explicit(&slot->state, 1ULL << 1, memory_order_relaxed);
+    return slot;
+}
+
+struct slot *slot_take(struct slot_pool *pool, uint32_t writer_index, uint64_t *generation)
+{
+    struct slot *slot = pop(pool, &pool->lists[writer_index]);
+
+    if (slot == NULL) {
+        slot = take_fresh(pool);
+    }
+    for (uint32_t i = 0; i < LEDGER_LINES && slot == NULL; i++) {
+        slot = pop(pool, &pool->lists[i]);
+    }
+    if (slot != NULL) {
+        slot->home = writer_index;
+        slot->entries = slot->inline_entries;
+        slot->entries_capacity = SLOT_INLINE_BYTES;
+        slot->known_keys = 0;
+        slot->text_keys = 0;
+        /* Relaxed: the slot is ours; its generation was set before it was returned. */
+        *generation = atomic_load_explicit(&slot->state, memory_order_relaxed) >> 1;
+    }
+    return slot;
+}
+
+void slot_return(struct slot_pool *pool, struct slot *slot)
+{
+    uint32_t home = slot->home;
+    /* Relaxed: we hold the lock. Release: a stale handle's next call sees the new generation. */
+    uint64_t state = atomic_load_explicit(&slot->state, memory_order_relaxed);
+
+    atomic_store_explicit(&slot->state, ((state >> 1) + 1) << 1, memory_order_release);
+    push(&pool->lists[home], slot);
+}
+
+static bool lock_when_free(struct slot *slot, uint64_t unlocked)
+{
+    for (int round = 0; round < SLOT_SPINS + SLOT_YIELDS; round++) {
+        uint64_t state = unlocked;
+
+        /* Acquire: pairs with the release in slot_unlock. */
+        if (atomic_compare_exchange_strong_explicit(&slot->state, &state, unlocked | SLOT_LOCKED,
+                                                    memory_order_acquire, memory_order_relaxed)) {
+            return true;
+        }
+        if (state != (unlocked | SLOT_LOCKED)) {
+            return false;
+        }
+        if (round >= SLOT_SPINS) {
+            sched_yield();
+        }
+    }
+    return false;
+}
+
+bool slot_lock(struct slot *slot, uint64_t generation)
+{
+    uint64_t unlocked = generation << 1;
+    uint64_t state = unlocked;
+
+    /* Acquire: pairs with the release in slot_unlock. */
+    if (atomic_compare_exchange_strong_explicit(&slot->state, &state, unlocked | SLOT_LOCKED,
+                                                memory_order_acquire, memory_order_relaxed)) {
+        return true;
+    }
+    return state == (unlocked | SLOT_LOCKED) && lock_when_free(slot, unlocked);
+}
+
+bool slot_make_room(struct slot_pool *pool, struct slot *slot, size_t bytes)
+{
+    uint32_t used = slot->record.entries_bytes;
+
+    if (bytes <= slot->entries_capacity - used) {
+        return true;
+    }
+    uint32_t area_capacity = pool->area_bytes - (uint32_t)sizeof(struct record_header);
+    if (slot->entries != slot->inline_entries || bytes > area_capacity - used) {
+        return false;
+    }
+    unsigned char *area = pool->memory + (size_t)pool->slots_max * SLOT_BYTES +
+                          (size_t)slot->index * pool->area_bytes;
+    memcpy(area, slot->entries, used);
+    slot->entries = area;
+    slot->entries_capacity = area_capacity;
+    return true;
+}

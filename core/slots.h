@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Slots: where unfinished spans live, already in the shape of the record that they will become.
+ *
+ * A slot is 1 KiB with about 800 bytes of entries in it; a span that outgrows that moves, once, to
+ * an area of span_bytes_max that belongs to its slot. Both are address space only, until they are
+ * touched; the slot freed last is used first, so that few are ever touched.
+ *
+ * A slot's state is its generation and a lock bit in one word: one compare-and-swap tells whether a
+ * handle is still good and locks the slot for the call. A finished span's slot gets the next
+ * generation, and all its old handles are recognised.
+ *
+ * Free slots lie on lists, one for each writer, so that writers do not meet; a slot returns to the
+ * list of the writer that took it. Who finds none on his own list takes a fresh one, then one of
+ * anybody's: none left means none left at all.
+ *
+ * Progress: taking and returning are lock-free. slot_lock waits for another thread's call on the
+ * same span, which takes well under a microsecond unless that thread lost its processor; after
+ * SLOT_YIELDS of giving its own away it gives up. */
+#ifndef TRACEZ_CORE_SLOTS_H
+#define TRACEZ_CORE_SLOTS_H
+
+#include "ledger.h"
+#include "record.h"
+
+#define SLOT_BYTES 1024
+#define SLOT_LOCKED 1U /* in state, below the generation */
+
+struct slot {
+    _Atomic uint64_t state;     /* generation << 1 | SLOT_LOCKED */
+    _Atomic uint32_t next_free; /* index + 1 */
+    uint32_t index;
+    uint32_t home; /* the list that it returns to */
+
+    /* The rest belongs to whoever holds the lock. */
+    uint32_t entries_capacity;
+    struct tracez_tracer *tracer;
+    struct tracez_collector *collector; /* NULL: the first that wants the span */
+    uint64_t start_monotonic_ns;
+    uint64_t known_keys; /* filter: bit key.filter is set when such a key may be there */
+    uint64_t text_keys;  /* the same for keys that are not well known */
+    unsigned char *entries;
+    struct record_header record;
+    unsigned char inline_entries[];
+};
+
+#define SLOT_INLINE_BYTES (SLOT_BYTES - offsetof(struct slot, inline_entries))
+
+struct slot_list {
+    _Alignas(CACHE_LINE) _Atomic uint64_t head; /* changes << 32 | index + 1 */
+};
+
+struct slot_pool {
+    unsigned char *memory; /* slots, then one area for each */
+    size_t memory_bytes;
+    uint32_t slots_max;
+    uint32_t area_bytes;
+    _Alignas(CACHE_LINE) _Atomic uint32_t fresh; /* slots that were ever used */
+    struct slot_list lists[LEDGER_LINES];
+};
+
+bool slot_pool_init(struct slot_pool *pool, uint32_t slots_max, uint32_t span_bytes_max);
+void slot_pool_deinit(struct slot_pool *pool);
+
+/* NULL: none left. *generation goes into the handle. */
+struct slot *slot_take(struct slot_pool *pool, uint32_t writer_index, uint64_t *generation);
+
+/* Ends the generation and returns the slot; the caller holds its lock. */
+void slot_return(struct slot_pool *pool, struct slot *slot);
+
+/* Locks the slot for a call on this handle; false when the handle is stale, or on giving up. */
+bool slot_lock(struct slot *slot, uint64_t generation);
+
+static inline void slot_unlock(struct slot *slot, uint64_t generation)
+{
+    /* Release: pairs with the acquire in slot_lock. */
+    atomic_store_explicit(&slot->state, generation << 1, memory_order_release);
+}
+
+/* Makes room for bytes more of entries, moving them to the slot's area if need be. */
+bool slot_make_room(struct slot_pool *pool, struct slot *slot, size_t bytes);
+
+#endif

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A span's life: start, name, kind, status, finish. Tags, events and links are in span_tags.c.
+ *
+ * start decides before it works: a span that nobody wants costs ids and the sampler's look. A span
+ * that is recorded grows in its slot in the shape of its record, so that finishing is one copy into
+ * the collector. */
+#include "span.h"
+
+#include "ids.h"
+
+#include <string.h>
+
+/* ---- Handles
+ * -------------------------------------------------------------------------------------- */
+
+struct slot *span_lock(struct tracez_span span)
+{
+    struct slot *slot = span.slot;
+
+    if (slot == NULL) {
+        return NULL;
+    }
+    if (!slot_lock(slot, span.generation)) {
+        struct ledger_writer writer = tracer_writer(slot->tracer);
+        ledger_count(&writer, &writer.line->misuse);
+        return NULL;
+    }
+    return slot;
+}
+
+bool tracez_span_is_recording(struct tracez_span span)
+{
+    struct slot *slot = span.slot;
+
+    /* Relaxed: whether it is over can change at any moment; no data depends on it. */
+    return slot != NULL &&
+           atomic_load_explicit(&slot->state, memory_order_relaxed) >> 1 == span.generation;
+}
+
+/* ---- Start
+ * ---------------------------------------------------------------------------------------- */
+
+static void set_own_context(struct tracez_context *own, const struct tracez_context *parent)
+{
+    *own = (struct tracez_context){0};
+    if (parent != NULL) {
+        memcpy(own->trace_id, parent->trace_id, TRACEZ_TRACE_ID_BYTES);
+        own->flags = parent->flags & TRACEZ_FLAG_RANDOM;
+        own->tracestate = parent->tracestate;
+        own->tracestate_bytes = parent->tracestate_bytes;
+        own->threshold = parent->threshold;
+    } else {
+        ids_make_trace_id(own->trace_id);
+        own->flags = TRACEZ_FLAG_RANDOM;
+    }
+    ids_make_span_id(own->span_id);
+}
+
+static void decide(struct tracez_tracer *tracer, const struct tracez_span_options *options,
+                   const struct tracez_context *parent, struct tracez_context *own,
+                   struct tracez_sampling_decision *decision)
+{
+    const struct tracez_sampler *sampler =
+        options->sampler != NULL ? options->sampler : &tracer->sampler;
+    const struct tracez_sampling_query query = {
+        .parent = parent,
+        .trace_id = own->trace_id,
+        .kind = options->kind == 0 ? TRACEZ_KIND_INTERNAL : options->kind,
+        .name = options->name,
+    };
+
+    sampler->decide(sampler, &query, decision);
+    if (decision->sampled) {
+        own->flags |= TRACEZ_FLAG_SAMPLED;
+    }
+    if (decision->threshold != 0) {
+        own->threshold = decision->threshold;
+    }
+}
+
+static void set_times(struct tracez_tracer *tracer, struct slot *slot, uint64_t start_unix_ns)
+{
+    uint64_t monotonic_ns = clock_monotonic_ns(&tracer->clock);
+    uint64_t unix_ns = clock_unix_ns(&tracer->clock, monotonic_ns);
+    uint64_t ago_ns = 0;
+
+    if (start_unix_ns != 0 && start_unix_ns < unix_ns) {
+        ago_ns = unix_ns - start_unix_ns;
+    }
+    if (ago_ns > monotonic_ns) {
+        ago_ns = monotonic_ns;
+    }
+    slot->start_monotonic_ns = monotonic_ns - ago_ns;
+    slot->record.start_unix_ns = unix_ns - ago_ns;
+}
+
+/* Room for the span and its ids, name and times; the slot is not locked, as nobody has its handle
+ * yet. */
+static void fill_slot(struct tracez_tracer *tracer, struct slot *slot,
+                      const struct tracez_span_options *options,
+                      const struct tracez_context *parent, const struct tracez_context *own)
+{
+    struct record_header *record = &slot->record;
+
+    slot->tracer = tracer;
+    slot->collector = options->collector;
+    *record = (struct record_header){
+        .version = RECORD_VERSION,
+        .kind = (uint8_t)(options->kind == 0 ? TRACEZ_KIND_INTERNAL : options->kind),
+        .flags = own->flags,
+        .resource =
+            (uint16_t)tracer
+                ->resource_rows[options->resource < tracer->resource_count ? options->resource : 0],
+    };
+    memcpy(record->trace_id, own->trace_id, TRACEZ_TRACE_ID_BYTES);
+    memcpy(record->span_id, own->span_id, TRACEZ_SPAN_ID_BYTES);
+    if (parent != NULL) {
+        memcpy(record->parent_span_id, parent->span_id, TRACEZ_SPAN_ID_BYTES);
+        record->status = parent->is_remote ? RECORD_PARENT_IS_REMOTE : 0;
+    }
+    if (options->name.bytes > 0) {
+        span_set_entry(slot, TRACEZ_ENTRY_NAME, options->name);
+    }
+    if (own->tracestate_bytes > 0 || own->threshold != 0) {
+        char text[TRACEZ_TRACESTATE_TEXT_BYTES];
+        size_t bytes = tracez_context_format_tracestate(own, text, sizeof(text));
+        if (bytes > 0) {
+            span_set_entry(slot, TRACEZ_ENTRY_TRACESTATE, (struct tracez_text){text, bytes});
+        }
+    }
+    set_times(tracer, slot, options->start_unix_ns);
+}
+
+/* Nothing is traced here: hand the parent on as it is. */
+static struct tracez_span pass_through(const struct tracez_span_options *options,
+                                       struct tracez_context *own_context)
+{
+    if (own_context != NULL && own_context != options->parent) {
+        *own_context = options->parent != NULL ? *options->parent : (struct tracez_context){0};
+    }
+    if (options->decision != NULL) {
+        *options->decision = (struct tracez_sampling_decision){.reason = "never"};
+    }
+    return (struct tracez_span){0};
+}
+
+struct tracez_span tracez_span_start_with(struct tracez_tracer *tracer,
+                                          const struct tracez_span_options *options,
+                                          struct tracez_context *own_context)
+{
+    const struct tracez_context *parent =
+        tracez_context_is_valid(options->parent) ? options->parent : NULL;
+    struct tracez_sampling_decision decision = {0};
+    struct tracez_context own;
+    struct tracez_span span = {0};
+
+    if (tracer == NULL || tracer_is_inert(tracer)) {
+        return pass_through(options, own_context);
+    }
+    struct ledger_writer writer = tracer_writer(tracer);
+    set_own_context(&own, parent);
+    decide(tracer, options, parent, &own, &decision);
+    if (!decision.record) {
+        ledger_count(&writer, &writer.line->not_recorded);
+    } else {
+        ledger_count(&writer, &writer.line->recorded);
+        struct slot *slot = slot_take(&tracer->slots, writer.index, &span.generation);
+        if (slot != NULL) {
+            fill_slot(tracer, slot, options, parent, &own);
+            span.slot = slot;
+        } else {
+            ledger_count(&writer, &writer.line->dropped[TRACEZ_DROP_NO_SLOT]);
+            span.generation = 0;
+        }
+    }
+    if (own_context != NULL) {
+        *own_context = own;
+    }
+    if (options->decision != NULL) {
+        *options->decision = decision;
+    }
+    return span;
+}
+
+struct tracez_span tracez_span_start(struct tracez_tracer *tracer, enum tracez_span_kind kind,
+                                     const char *name, const struct tracez_context *parent,
+                                     struct tracez_context *own_context)
+{
+    const struct tracez_span_options options = {
+        .kind = kind,
+        .name = {name, name == NULL ? 0 : strlen(name)},
+        .parent = parent,
+    };
+
+    return tracez_span_start_with(tracer, &options, own_context);
+}
+
+/* ---- In between
+ * ------------------------------------------------------------------------------------ */
+
+void tracez_span_set_name(struct tracez_span span, const char *name, size_t name_bytes)
+{
+    struct slot *slot = span_lock(span);
+
+    if (slot != NULL) {
+        span_set_entry(slot, TRACEZ_ENTRY_NAME, (struct tracez_text){name, name_bytes});
+        span_unlock(slot, span);
+    }
+}
+
+void tracez_span_set_kind(struct tracez_span span, enum tracez_span_kind kind)
+{
+    struct slot *slot = span_lock(span);
+
+    if (slot != NULL) {
+        if (kind >= TRACEZ_KIND_INTERNAL && kind <= TRACEZ_KIND_CONSUMER) {
+            slot->record.kind = (uint8_t)kind;
+        }
+        span_unlock(slot, span);
+    }
+}
+
+static void set_status_locked(struct slot *slot, enum tracez_status status, const char *message)
+{
+    if (status > TRACEZ_STATUS_ERROR) {
+        return;
+    }
+    bool has_message = status == TRACEZ_STATUS_ERROR && message != NULL;
+    slot->record.status =
+        (uint8_t)((slot->record.status & RECORD_PARENT_IS_REMOTE) | (uint8_t)status);
+    span_set_entry(slot, TRACEZ_ENTRY_STATUS_MESSAGE,
+                   (struct tracez_text){message, has_message ? strlen(message) : 0});
+}
+
+void tracez_span_set_status(struct tracez_span span, enum tracez_status status, const char *message)
+{
+    struct slot *slot = span_lock(span);
+
+    if (slot != NULL) {
+        set_status_locked(slot, status, message);
+        span_unlock(slot, span);
+    }
+}
+
+void tracez_span_set_error(struct tracez_span span, const char *type, const char *message)
+{
+    struct slot *slot = span_lock(span);
+
+    if (slot != NULL) {
+        set_status_locked(slot, TRACEZ_STATUS_ERROR, message);
+        if (type != NULL) {
+            const struct tracez_tag tag = {
+                .key = TRACEZ_KEY(ERROR_TYPE),
+                .type = TRACEZ_TAG_STRING,
+                .value.string = {type, strlen(type)},
+            };
+            span_set_tag_locked(slot, &tag);
+        }
+        span_unlock(slot, span);
+    }
+}
+
+bool tracez_span_context(struct tracez_span span, struct tracez_context *context)
+{
+    struct slot *slot = span_lock(span);
+
+    *context = (struct tracez_context){0};
+    if (slot == NULL) {
+        return false;
+    }
+    memcpy(context->trace_id, slot->record.trace_id, TRACEZ_TRACE_ID_BYTES);
+    memcpy(context->span_id, slot->record.span_id, TRACEZ_SPAN_ID_BYTES);
+    context->flags = slot->record.flags;
+    span_unlock(slot, span);
+    return true;
+}
+
+/* ---- Finish
+ * ---------------------------------------------------------------------------------------- */
+
+static void deliver(struct tracez_tracer *tracer, struct slot *slot)
+{
+    struct ledger_writer writer = tracer_writer(tracer);
+    const struct tracez_collector *collector = slot->collector;
+
+    slot->record.record_bytes = record_bytes_for(slot->record.entries_bytes);
+    callbacks_call(&tracer->callbacks, &slot->record, slot->entries);
+    for (uint32_t i = 0; i < tracer->collector_count && collector == NULL; i++) {
+        if (collector_wants(&tracer->collectors[i], &slot->record, slot->entries)) {
+            collector = &tracer->collectors[i];
+        }
+    }
+    if (collector == NULL) {
+        ledger_count(&writer, &writer.line->not_kept);
+    } else {
+        collector_push(collector, &writer, &slot->record, slot->entries);
+    }
+}
+
+static void finish_locked(struct slot *slot, uint64_t duration_ns)
+{
+    struct tracez_tracer *tracer = slot->tracer;
+
+    slot->record.duration_ns = duration_ns;
+    if (!tracer_is_inert(tracer)) {
+        deliver(tracer, slot);
+    }
+    slot_return(&tracer->slots, slot);
+}
+
+void tracez_span_finish(struct tracez_span span)
+{
+    struct slot *slot = span_lock(span);
+
+    if (slot != NULL) {
+        uint64_t now_ns = clock_monotonic_ns(&slot->tracer->clock);
+        uint64_t start_ns = slot->start_monotonic_ns;
+        finish_locked(slot, now_ns > start_ns ? now_ns - start_ns : 0);
+    }
+}
+
+void tracez_span_finish_after(struct tracez_span span, uint64_t duration_ns)
+{
+    struct slot *slot = span_lock(span);
+
+    if (slot != NULL) {
+        finish_locked(slot, duration_ns);
+    }
+}
+
+void tracez_span_discard(struct tracez_span span)
+{
+    struct slot *slot = span_lock(span);
+
+    if (slot != NULL) {
+        struct tracez_tracer *tracer = slot->tracer;
+        struct ledger_writer writer = tracer_writer(tracer);
+        if (!tracer_is_inert(tracer)) {
+            ledger_count(&writer, &writer.line->not_kept);
+        }
+        slot_return(&tracer->slots, slot);
+    }
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The tracer: what set-up makes and every span uses. All of it is constant after creation, but for
+ * the parts that guard themselves (slots, collectors, ledger, callbacks, clock). */
+#ifndef TRACEZ_CORE_TRACER_H
+#define TRACEZ_CORE_TRACER_H
+
+#include "buffer.h"
+#include "callbacks.h"
+#include "clock.h"
+#include "collector.h"
+#include "process.h"
+#include "slots.h"
+
+struct tracez_tracer {
+    struct ledger *ledger;
+    struct buffer *buffer;
+    size_t buffer_bytes;
+    bool owns_memory;
+    bool has_fixed_writer; /* the ledger is shared with other processes */
+    uint32_t writer;
+    uint32_t max_tag_bytes;
+    unsigned fork_count; /* of the process that made it: in a child the tracer is inert */
+    struct tracez_sampler sampler;
+    uint32_t resource_rows[TRACEZ_RESOURCES_MAX];
+    uint32_t resource_count;
+    uint32_t collector_count;
+    struct clock clock;
+    struct callbacks callbacks;
+    struct slot_pool slots;
+    struct tracez_collector collectors[TRACEZ_COLLECTORS_MAX];
+};
+
+/* The calling thread's line of the ledger. Where the ledger is shared, threads of this process
+ * share a line, too. */
+static inline struct ledger_writer tracer_writer(const struct tracez_tracer *tracer)
+{
+    uint32_t index = tracer->has_fixed_writer ? tracer->writer : thread_number();
+    bool is_exclusive = !tracer->has_fixed_writer && index != THREAD_NUMBER_SHARED;
+
+    return (struct ledger_writer){&tracer->ledger->lines[index], index, is_exclusive};
+}
+
+static inline bool tracer_is_inert(const struct tracez_tracer *tracer)
+{
+    return tracer->fork_count != process_fork_count();
+}
+
+#endif
