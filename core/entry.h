@@ -30,12 +30,13 @@ struct entry_header {
     uint16_t value_bytes;
 };
 
+_Static_assert(sizeof(struct entry_header) == ENTRY_HEADER_BYTES, "shared between versions");
+
 static inline struct entry_header entry_header_read(const unsigned char *at)
 {
-    struct entry_header header = {at[0], at[1], 0, 0};
+    struct entry_header header;
 
-    memcpy(&header.key_bytes, at + 2, 2);
-    memcpy(&header.value_bytes, at + 4, 2);
+    memcpy(&header, at, ENTRY_HEADER_BYTES);
     return header;
 }
 
@@ -49,13 +50,12 @@ static inline unsigned char *entry_begin(unsigned char *at, uint32_t type, const
                                          size_t value_bytes)
 {
     uint16_t key_bytes = key->id != 0 ? 0 : key->bytes;
-    uint16_t value_bytes16 = (uint16_t)value_bytes;
+    const struct entry_header header = {(uint8_t)type, key->id, key_bytes, (uint16_t)value_bytes};
 
-    at[0] = (unsigned char)type;
-    at[1] = key->id;
-    memcpy(at + 2, &key_bytes, 2);
-    memcpy(at + 4, &value_bytes16, 2);
-    memcpy(at + ENTRY_HEADER_BYTES, key->text, key_bytes);
+    memcpy(at, &header, ENTRY_HEADER_BYTES);
+    if (key_bytes > 0) {
+        memcpy(at + ENTRY_HEADER_BYTES, key->text, key_bytes);
+    }
     return at + ENTRY_HEADER_BYTES + key_bytes;
 }
 

@@ -57,12 +57,8 @@ static void seed(struct generator *generator)
     errno = saved_errno;
 }
 
-static uint64_t next(void)
+static uint64_t next(uint64_t word[4])
 {
-    if (!own.is_seeded || own.fork_count != process_fork_count()) {
-        seed(&own);
-    }
-    uint64_t *word = own.word;
     uint64_t result = rotate_left(word[0] + word[3], 23) + word[0];
     uint64_t shifted = word[1] << 17;
 
@@ -75,28 +71,30 @@ static uint64_t next(void)
     return result;
 }
 
-static uint64_t next_not_zero(void)
+static uint64_t next_not_zero(uint64_t word[4])
 {
-    uint64_t word = next();
+    uint64_t result = next(word);
 
-    while (word == 0) {
-        word = next();
+    while (result == 0) {
+        result = next(word);
     }
-    return word;
+    return result;
 }
 
-void ids_make_trace_id(uint8_t trace_id[16])
+void ids_make(uint8_t trace_id[16], uint8_t span_id[8])
 {
-    uint64_t high = next();
-    uint64_t low = next_not_zero();
+    struct generator *generator = &own;
+    uint64_t id;
 
-    memcpy(trace_id, &high, 8);
-    memcpy(trace_id + 8, &low, 8);
-}
-
-void ids_make_span_id(uint8_t span_id[8])
-{
-    uint64_t word = next_not_zero();
-
-    memcpy(span_id, &word, 8);
+    if (!generator->is_seeded || generator->fork_count != process_fork_count()) {
+        seed(generator);
+    }
+    if (trace_id != NULL) {
+        id = next(generator->word);
+        memcpy(trace_id, &id, 8);
+        id = next_not_zero(generator->word);
+        memcpy(trace_id + 8, &id, 8);
+    }
+    id = next_not_zero(generator->word);
+    memcpy(span_id, &id, 8);
 }

@@ -6,8 +6,7 @@
 
 #include <stdint.h>
 
-/* Random, never all zero. Any thread; process_init first. */
-void ids_make_trace_id(uint8_t trace_id[16]);
-void ids_make_span_id(uint8_t span_id[8]);
+/* Random, never all zero. Any thread; process_init first. A child span needs no trace id: NULL. */
+void ids_make(uint8_t trace_id[16], uint8_t span_id[8]);
 
 #endif

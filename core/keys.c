@@ -17,7 +17,7 @@ const char tracez_keys[TRACEZ_KEY_ROWS][TRACEZ_KEY_COLUMNS] = {[TRACEZ_KEY_ID_NO
 #undef ROW
 };
 
-static const uint8_t key_bytes[TRACEZ_KEY_ROWS] = {
+const uint8_t key_bytes[TRACEZ_KEY_ROWS] = {
 #define ROW(name, text) [TRACEZ_KEY_ID_##name] = sizeof(text) - 1,
     TRACEZ_KEYS(ROW)
 #undef ROW
@@ -64,17 +64,8 @@ static uint8_t find_id(const char *text, size_t bytes, uint32_t hash)
     return 0;
 }
 
-bool key_resolve(const char *text, struct key *key)
+bool key_resolve_text(const char *text, struct key *key)
 {
-    uintptr_t offset = (uintptr_t)text - (uintptr_t)tracez_keys;
-
-    if (offset < sizeof(tracez_keys)) {
-        key->id = (uint8_t)(offset / TRACEZ_KEY_COLUMNS);
-        key->text = text;
-        key->bytes = key_bytes[key->id];
-        key->filter = key->id % 64;
-        return key->bytes != 0;
-    }
     size_t bytes = text == NULL ? 0 : strnlen(text, KEY_BYTES_MAX + 1);
     if (bytes == 0 || bytes > KEY_BYTES_MAX) {
         return false;

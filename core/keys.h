@@ -19,8 +19,25 @@ struct key {
 /* Builds the lookup table. Any thread, any number of times; before the first key_resolve. */
 void keys_init(void);
 
+/* For a key that is not a constant of the table. */
+bool key_resolve_text(const char *text, struct key *key);
+
+extern const uint8_t key_bytes[TRACEZ_KEY_ROWS];
+
 /* False: the key is NULL, empty or longer than KEY_BYTES_MAX. */
-bool key_resolve(const char *text, struct key *key);
+static inline bool key_resolve(const char *text, struct key *key)
+{
+    uintptr_t offset = (uintptr_t)text - (uintptr_t)tracez_keys;
+
+    if (offset >= sizeof(tracez_keys)) {
+        return key_resolve_text(text, key);
+    }
+    key->id = (uint8_t)(offset / TRACEZ_KEY_COLUMNS);
+    key->text = text;
+    key->bytes = key_bytes[key->id];
+    key->filter = key->id % 64;
+    return key->bytes != 0;
+}
 
 /* The text of a well-known key; empty for an id that this version does not know. */
 struct tracez_text key_text(uint32_t id);

@@ -115,8 +115,10 @@ void slot_return(struct slot_pool *pool, struct slot *slot)
     push(&pool->lists[home], slot);
 }
 
-static bool lock_when_free(struct slot *slot, uint64_t unlocked)
+bool slot_lock_contended(struct slot *slot, uint64_t generation)
 {
+    uint64_t unlocked = generation << 1;
+
     for (int round = 0; round < SLOT_SPINS + SLOT_YIELDS; round++) {
         uint64_t state = unlocked;
 
@@ -135,26 +137,10 @@ static bool lock_when_free(struct slot *slot, uint64_t unlocked)
     return false;
 }
 
-bool slot_lock(struct slot *slot, uint64_t generation)
-{
-    uint64_t unlocked = generation << 1;
-    uint64_t state = unlocked;
-
-    /* Acquire: pairs with the release in slot_unlock. */
-    if (atomic_compare_exchange_strong_explicit(&slot->state, &state, unlocked | SLOT_LOCKED,
-                                                memory_order_acquire, memory_order_relaxed)) {
-        return true;
-    }
-    return state == (unlocked | SLOT_LOCKED) && lock_when_free(slot, unlocked);
-}
-
-bool slot_make_room(struct slot_pool *pool, struct slot *slot, size_t bytes)
+bool slot_move_to_area(struct slot_pool *pool, struct slot *slot, size_t bytes)
 {
     uint32_t used = slot->record.entries_bytes;
 
-    if (bytes <= slot->entries_capacity - used) {
-        return true;
-    }
     uint32_t area_capacity = pool->area_bytes - (uint32_t)sizeof(struct record_header);
     if (slot->entries != slot->inline_entries || bytes > area_capacity - used) {
         return false;

@@ -68,8 +68,20 @@ struct slot *slot_take(struct slot_pool *pool, uint32_t writer_index, uint64_t *
 /* Ends the generation and returns the slot; the caller holds its lock. */
 void slot_return(struct slot_pool *pool, struct slot *slot);
 
+/* Waits for another thread's call; false when the handle went stale meanwhile, or on giving up. */
+bool slot_lock_contended(struct slot *slot, uint64_t generation);
+
 /* Locks the slot for a call on this handle; false when the handle is stale, or on giving up. */
-bool slot_lock(struct slot *slot, uint64_t generation);
+static inline bool slot_lock(struct slot *slot, uint64_t generation)
+{
+    uint64_t unlocked = generation << 1;
+    uint64_t state = unlocked;
+
+    /* Acquire: pairs with the release in slot_unlock. */
+    return atomic_compare_exchange_strong_explicit(&slot->state, &state, unlocked | SLOT_LOCKED,
+                                                   memory_order_acquire, memory_order_relaxed) ||
+           (state == (unlocked | SLOT_LOCKED) && slot_lock_contended(slot, generation));
+}
 
 static inline void slot_unlock(struct slot *slot, uint64_t generation)
 {
@@ -77,7 +89,14 @@ static inline void slot_unlock(struct slot *slot, uint64_t generation)
     atomic_store_explicit(&slot->state, generation << 1, memory_order_release);
 }
 
-/* Makes room for bytes more of entries, moving them to the slot's area if need be. */
-bool slot_make_room(struct slot_pool *pool, struct slot *slot, size_t bytes);
+/* Moves the entries to the slot's area, if that makes room for bytes more. */
+bool slot_move_to_area(struct slot_pool *pool, struct slot *slot, size_t bytes);
+
+/* Makes room for bytes more of entries. */
+static inline bool slot_make_room(struct slot_pool *pool, struct slot *slot, size_t bytes)
+{
+    return bytes <= slot->entries_capacity - slot->record.entries_bytes ||
+           slot_move_to_area(pool, slot, bytes);
+}
 
 #endif

@@ -14,19 +14,11 @@
 /* ---- Handles
  * -------------------------------------------------------------------------------------- */
 
-struct slot *span_lock(struct tracez_span span)
+void span_count_misuse(struct slot *slot)
 {
-    struct slot *slot = span.slot;
+    struct ledger_writer writer = tracer_writer(slot->tracer);
 
-    if (slot == NULL) {
-        return NULL;
-    }
-    if (!slot_lock(slot, span.generation)) {
-        struct ledger_writer writer = tracer_writer(slot->tracer);
-        ledger_count(&writer, &writer.line->misuse);
-        return NULL;
-    }
-    return slot;
+    ledger_count(&writer, &writer.line->misuse);
 }
 
 bool tracez_span_is_recording(struct tracez_span span)
@@ -51,10 +43,9 @@ static void set_own_context(struct tracez_context *own, const struct tracez_cont
         own->tracestate_bytes = parent->tracestate_bytes;
         own->threshold = parent->threshold;
     } else {
-        ids_make_trace_id(own->trace_id);
         own->flags = TRACEZ_FLAG_RANDOM;
     }
-    ids_make_span_id(own->span_id);
+    ids_make(parent != NULL ? NULL : own->trace_id, own->span_id);
 }
 
 static void decide(struct tracez_tracer *tracer, const struct tracez_span_options *options,

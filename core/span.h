@@ -8,8 +8,19 @@
 #include "entry.h"
 #include "tracer.h"
 
+void span_count_misuse(struct slot *slot);
+
 /* The handle's slot, locked, or NULL: it records nothing, or is over (counted as misuse). */
-struct slot *span_lock(struct tracez_span span);
+static inline struct slot *span_lock(struct tracez_span span)
+{
+    struct slot *slot = span.slot;
+
+    if (slot != NULL && !slot_lock(slot, span.generation)) {
+        span_count_misuse(slot);
+        return NULL;
+    }
+    return slot;
+}
 
 static inline void span_unlock(struct slot *slot, struct tracez_span span)
 {

@@ -118,6 +118,32 @@ bool span_set_entry(struct slot *slot, enum tracez_entry_type type, struct trace
 /* ---- Tags
  * -------------------------------------------------------------------------------------------- */
 
+/* Where the value of a tag goes: over an older one of the same length, or at the end. NULL when it
+ * was refused. */
+static unsigned char *place_tag(struct slot *slot, const struct key *key, uint32_t type,
+                                size_t value_bytes)
+{
+    unsigned char *at = find_tag(slot, key);
+
+    if (at != NULL && entry_header_read(at).value_bytes != value_bytes) {
+        cut_out(slot, at);
+        slot->record.tag_count--;
+        at = NULL;
+    }
+    if (at == NULL) {
+        if (slot->record.tag_count < TRACEZ_TAGS_MAX) {
+            at = append(slot, entry_bytes_for(key, value_bytes));
+        }
+        if (at == NULL) {
+            span_refuse(slot, &slot->record.tags_refused, 1);
+            return NULL;
+        }
+        slot->record.tag_count++;
+        *(key->id != 0 ? &slot->known_keys : &slot->text_keys) |= KEY_PRESENT(*key);
+    }
+    return entry_begin(at, type, key, value_bytes);
+}
+
 void span_set_tag_locked(struct slot *slot, const struct tracez_tag *tag)
 {
     size_t max_bytes = slot->tracer->max_tag_bytes;
@@ -128,24 +154,10 @@ void span_set_tag_locked(struct slot *slot, const struct tracez_tag *tag)
         span_refuse(slot, &slot->record.tags_refused, 1);
         return;
     }
-    unsigned char *at = find_tag(slot, &key);
-    if (at != NULL && entry_header_read(at).value_bytes != value_bytes) {
-        cut_out(slot, at);
-        slot->record.tag_count--;
-        at = NULL;
+    unsigned char *value = place_tag(slot, &key, tag->type, value_bytes);
+    if (value != NULL) {
+        tag_value_write(tag, max_bytes, value);
     }
-    if (at == NULL) {
-        at = slot->record.tag_count < TRACEZ_TAGS_MAX
-                 ? append(slot, entry_bytes_for(&key, value_bytes))
-                 : NULL;
-        if (at == NULL) {
-            span_refuse(slot, &slot->record.tags_refused, 1);
-            return;
-        }
-        slot->record.tag_count++;
-        *(key.id != 0 ? &slot->known_keys : &slot->text_keys) |= KEY_PRESENT(key);
-    }
-    tag_value_write(tag, max_bytes, entry_begin(at, tag->type, &key, value_bytes));
 }
 
 void tracez_span_set_tag(struct tracez_span span, const struct tracez_tag *tag)
@@ -158,14 +170,38 @@ void tracez_span_set_tag(struct tracez_span span, const struct tracez_tag *tag)
     }
 }
 
+/* The short way for values that are stored as they are, byte for byte. */
+static inline void set_plain_locked(struct slot *slot, const char *key_name, uint32_t type,
+                                    const void *bytes, size_t byte_count)
+{
+    struct key key;
+
+    if (!key_resolve(key_name, &key)) {
+        span_refuse(slot, &slot->record.tags_refused, 1);
+        return;
+    }
+    unsigned char *value = place_tag(slot, &key, type, byte_count);
+    if (value != NULL && byte_count > 0) {
+        memcpy(value, bytes, byte_count);
+    }
+}
+
 void tracez_span_set_bytes(struct tracez_span span, const char *key, const char *value,
                            size_t value_bytes)
 {
-    if (span.slot != NULL) {
+    struct slot *slot = span_lock(span);
+
+    if (slot == NULL) {
+        return;
+    }
+    if (value_bytes <= slot->tracer->max_tag_bytes) {
+        set_plain_locked(slot, key, TRACEZ_TAG_STRING, value, value_bytes);
+    } else {
         const struct tracez_tag tag = {
             .key = key, .type = TRACEZ_TAG_STRING, .value.string = {value, value_bytes}};
-        tracez_span_set_tag(span, &tag);
+        span_set_tag_locked(slot, &tag);
     }
+    span_unlock(slot, span);
 }
 
 void tracez_span_set_string(struct tracez_span span, const char *key, const char *value)
@@ -177,9 +213,11 @@ void tracez_span_set_string(struct tracez_span span, const char *key, const char
 
 void tracez_span_set_int(struct tracez_span span, const char *key, int64_t value)
 {
-    if (span.slot != NULL) {
-        const struct tracez_tag tag = {.key = key, .type = TRACEZ_TAG_INT, .value.integer = value};
-        tracez_span_set_tag(span, &tag);
+    struct slot *slot = span_lock(span);
+
+    if (slot != NULL) {
+        set_plain_locked(slot, key, TRACEZ_TAG_INT, &value, sizeof(value));
+        span_unlock(slot, span);
     }
 }
 
