@@ -232,8 +232,7 @@ void tracez_collector_on_batch(struct tracez_collector *collector, uint32_t batc
     collector->wake_spans = wake == NULL ? 0 : batch_spans < half ? batch_spans : half;
 }
 
-/* ---- Stats --------------------------------------------------------------------------------------
- */
+/* ---- Stats ----------------------------------------------------------------------------------- */
 
 struct fill {
     uint64_t queued;

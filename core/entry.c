@@ -8,8 +8,7 @@
 static const char truncation_mark[] = "...[truncated]";
 #define MARK_BYTES (sizeof(truncation_mark) - 1)
 
-/* ---- Writing ------------------------------------------------------------------------------------
- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 /* How much of a string that is too long stays before the mark: whole characters only. */
 static size_t kept_bytes(struct tracez_text string, size_t max_bytes)
@@ -116,8 +115,7 @@ size_t tags_write(const struct tracez_tag *tags, size_t tag_count, size_t max_ta
     return written;
 }
 
-/* ---- Walking ------------------------------------------------------------------------------------
- */
+/* ---- Walking --------------------------------------------------------------------------------- */
 
 /* Sets what the type says about the value; false when its length does not fit its type. */
 static bool read_value(struct tracez_entry *entry, const unsigned char *value, size_t value_bytes)

@@ -47,8 +47,7 @@ const char *tracez_http_method(const char *method, size_t method_bytes)
     return known != NULL ? known->text : "_OTHER";
 }
 
-/* ---- Span name
- * -------------------------------------------------------------------------------------- */
+/* ---- Span name ------------------------------------------------------------------------------- */
 
 static size_t cut_at_character(const char *text, size_t text_bytes, size_t max_bytes)
 {
@@ -89,8 +88,7 @@ size_t tracez_http_span_name(const char *method, size_t method_bytes, const char
     return used;
 }
 
-/* ---- Queries
- * ---------------------------------------------------------------------------------------- */
+/* ---- Queries --------------------------------------------------------------------------------- */
 
 /* The next key=value pair of a query, and where it ends. */
 struct pair {
@@ -163,8 +161,7 @@ size_t tracez_http_redact_query(const char *query, size_t query_bytes,
     return used;
 }
 
-/* ---- Request and response
- * ----------------------------------------------------------------------------- */
+/* ---- Request and response -------------------------------------------------------------------- */
 
 static void set_text(struct tracez_span span, const char *key, struct tracez_text value)
 {

@@ -151,8 +151,7 @@ bool tracez_collector_resource(const struct tracez_collector *collector, uint32_
     return resource_table_get(collector->resources, index, entries, entries_bytes);
 }
 
-/* ---- Draining by hand
- * ----------------------------------------------------------------------------- */
+/* ---- Draining by hand ------------------------------------------------------------------------ */
 
 struct drain {
     tracez_drain_fn fn;

@@ -24,8 +24,7 @@ static bool position_is_sane(const struct shard_view *view, uint64_t position)
            position_offset(position) % RECORD_ALIGNMENT == 0;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------
- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 /* Finds room for bytes in one piece; false when there is none. */
 static bool find_room(const struct shard_view *view, uint64_t published, uint64_t acknowledged,
@@ -121,8 +120,7 @@ enum shard_push shard_push(const struct shard_view *view, uint32_t writer_index,
     return result;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------
- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 /* Finds the record at *offset, past a skip mark; false when what is there makes no sense. */
 static bool parse_at(const struct shard_view *view, uint32_t *offset, uint32_t end,

@@ -11,8 +11,7 @@
 
 #include <string.h>
 
-/* ---- Handles
- * -------------------------------------------------------------------------------------- */
+/* ---- Handles --------------------------------------------------------------------------------- */
 
 void span_count_misuse(struct slot *slot)
 {
@@ -30,8 +29,7 @@ bool tracez_span_is_recording(struct tracez_span span)
            atomic_load_explicit(&slot->state, memory_order_relaxed) >> 1 == span.generation;
 }
 
-/* ---- Start
- * ---------------------------------------------------------------------------------------- */
+/* ---- Start ----------------------------------------------------------------------------------- */
 
 static void set_own_context(struct tracez_context *own, const struct tracez_context *parent)
 {
@@ -110,15 +108,11 @@ static void fill_slot(struct tracez_tracer *tracer, struct slot *slot,
         memcpy(record->parent_span_id, parent->span_id, TRACEZ_SPAN_ID_BYTES);
         record->status = parent->is_remote ? RECORD_PARENT_IS_REMOTE : 0;
     }
-    if (options->name.bytes > 0) {
-        span_set_entry(slot, TRACEZ_ENTRY_NAME, options->name);
-    }
+    span_append_entry(slot, TRACEZ_ENTRY_NAME, options->name);
     if (own->tracestate_bytes > 0 || own->threshold != 0) {
         char text[TRACEZ_TRACESTATE_TEXT_BYTES];
         size_t bytes = tracez_context_format_tracestate(own, text, sizeof(text));
-        if (bytes > 0) {
-            span_set_entry(slot, TRACEZ_ENTRY_TRACESTATE, (struct tracez_text){text, bytes});
-        }
+        span_append_entry(slot, TRACEZ_ENTRY_TRACESTATE, (struct tracez_text){text, bytes});
     }
     set_times(tracer, slot, options->start_unix_ns);
 }
@@ -187,8 +181,7 @@ struct tracez_span tracez_span_start(struct tracez_tracer *tracer, enum tracez_s
     return tracez_span_start_with(tracer, &options, own_context);
 }
 
-/* ---- In between
- * ------------------------------------------------------------------------------------ */
+/* ---- In between ------------------------------------------------------------------------------ */
 
 void tracez_span_set_name(struct tracez_span span, const char *name, size_t name_bytes)
 {
@@ -267,8 +260,7 @@ bool tracez_span_context(struct tracez_span span, struct tracez_context *context
     return true;
 }
 
-/* ---- Finish
- * ---------------------------------------------------------------------------------------- */
+/* ---- Finish ---------------------------------------------------------------------------------- */
 
 static void deliver(struct tracez_tracer *tracer, struct slot *slot)
 {

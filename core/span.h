@@ -30,8 +30,10 @@ static inline void span_unlock(struct slot *slot, struct tracez_span span)
 /* Counts a tag, event or link that was refused, in the span and in the ledger. */
 void span_refuse(struct slot *slot, uint16_t *refused, uint32_t count);
 
-/* Sets the one entry of this type (name, tracestate, status message), replacing what was there. */
-bool span_set_entry(struct slot *slot, enum tracez_entry_type type, struct tracez_text value);
+/* Sets the one entry of this type (name, tracestate, status message): append where there is none
+ * yet, set to replace what may be there. One that does not fit is left out. */
+void span_append_entry(struct slot *slot, enum tracez_entry_type type, struct tracez_text value);
+void span_set_entry(struct slot *slot, enum tracez_entry_type type, struct tracez_text value);
 
 /* Sets a tag on a locked slot. */
 void span_set_tag_locked(struct slot *slot, const struct tracez_tag *tag);

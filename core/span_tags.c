@@ -15,8 +15,7 @@
 #define FORMAT_BYTES_MAX 1024
 #define KEY_PRESENT(key) (1ULL << (key).filter)
 
-/* ---- Entries of a locked slot
- * ------------------------------------------------------------------------ */
+/* ---- Entries of a locked slot ---------------------------------------------------------------- */
 
 void span_refuse(struct slot *slot, uint16_t *refused, uint32_t count)
 {
@@ -41,20 +40,23 @@ static bool entry_has_key(const unsigned char *at, struct entry_header header,
                               memcmp(at + ENTRY_HEADER_BYTES, key->text, key->bytes) == 0;
 }
 
-static unsigned char *find_tag(const struct slot *slot, const struct key *key)
+static unsigned char *search_tag(const struct slot *slot, const struct key *key)
 {
-    uint64_t present = key->id != 0 ? slot->known_keys : slot->text_keys;
     unsigned char *end = slot->entries + slot->record.entries_bytes;
 
-    if ((present & KEY_PRESENT(*key)) == 0) {
-        return NULL;
-    }
     for (unsigned char *at = slot->entries; at < end; at += entry_bytes(entry_header_read(at))) {
         if (entry_has_key(at, entry_header_read(at), key)) {
             return at;
         }
     }
     return NULL;
+}
+
+static inline unsigned char *find_tag(const struct slot *slot, const struct key *key)
+{
+    uint64_t present = key->id != 0 ? slot->known_keys : slot->text_keys;
+
+    return (present & KEY_PRESENT(*key)) == 0 ? NULL : search_tag(slot, key);
 }
 
 static unsigned char *find_entry(const struct slot *slot, uint32_t type)
@@ -89,18 +91,14 @@ static unsigned char *append(struct slot *slot, size_t bytes)
     return at;
 }
 
-bool span_set_entry(struct slot *slot, enum tracez_entry_type type, struct tracez_text value)
+void span_append_entry(struct slot *slot, enum tracez_entry_type type, struct tracez_text value)
 {
     static const struct key no_key = {.text = ""};
     size_t max_bytes = slot->tracer->max_tag_bytes;
     const struct tracez_tag tag = {.type = TRACEZ_TAG_STRING, .value.string = value};
-    unsigned char *old = slot->record.entries_bytes == 0 ? NULL : find_entry(slot, type);
 
-    if (old != NULL) {
-        cut_out(slot, old);
-    }
     if (value.text == NULL || value.bytes == 0) {
-        return true;
+        return;
     }
     /* A tracestate is bounded by its own rules, and cutting it would break it. */
     if (type == TRACEZ_ENTRY_TRACESTATE) {
@@ -108,15 +106,22 @@ bool span_set_entry(struct slot *slot, enum tracez_entry_type type, struct trace
     }
     size_t value_bytes = tag_value_bytes(&tag, max_bytes);
     unsigned char *at = append(slot, entry_bytes_for(&no_key, value_bytes));
-    if (at == NULL) {
-        return false;
+    if (at != NULL) {
+        tag_value_write(&tag, max_bytes, entry_begin(at, type, &no_key, value_bytes));
     }
-    tag_value_write(&tag, max_bytes, entry_begin(at, type, &no_key, value_bytes));
-    return true;
 }
 
-/* ---- Tags
- * -------------------------------------------------------------------------------------------- */
+void span_set_entry(struct slot *slot, enum tracez_entry_type type, struct tracez_text value)
+{
+    unsigned char *old = find_entry(slot, type);
+
+    if (old != NULL) {
+        cut_out(slot, old);
+    }
+    span_append_entry(slot, type, value);
+}
+
+/* ---- Tags ------------------------------------------------------------------------------------ */
 
 /* Where the value of a tag goes: over an older one of the same length, or at the end. NULL when it
  * was refused. */
@@ -313,8 +318,7 @@ int tracez_span_get(struct tracez_span span, const char *key_text_, char *buffer
     return bytes;
 }
 
-/* ---- Events and links
- * ----------------------------------------------------------------------------------- */
+/* ---- Events and links ------------------------------------------------------------------------ */
 
 /* Appends an entry whose value is a fixed head and nested tags. False when it does not fit; tags
  * that are refused by themselves are left out. */

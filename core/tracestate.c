@@ -145,8 +145,7 @@ bool tracestate_randomness(const char *text, size_t text_bytes, uint64_t *random
     return false;
 }
 
-/* ---- Formatting: a bounded text that grows by whole members -------------------------------------
- */
+/* ---- Formatting: a bounded text that grows by whole members ---------------------------------- */
 
 struct output {
     char *text;

@@ -15,8 +15,7 @@
 extern "C" {
 #endif
 
-/* ---- Record: a finished span ------------------------------------------------------------------
- */
+/* ---- Record: a finished span ----------------------------------------------------------------- */
 
 enum tracez_entry_type {
     /* 1 to 5 are enum tracez_tag_type */
@@ -83,8 +82,7 @@ TRACEZ_API bool tracez_record_parse(const void *bytes, size_t available_bytes,
 TRACEZ_API bool tracez_collector_resource(const struct tracez_collector *collector, uint32_t index,
                                           const unsigned char **entries, size_t *entries_bytes);
 
-/* ---- The lease --------------------------------------------------------------------------------
- */
+/* ---- The lease ------------------------------------------------------------------------------- */
 
 /* Takes the right to read, over all processes that share the collector: TRACEZ_OK, or TRACEZ_BUSY
  * at once. The thread that took it must release it; when it dies, the next one gets it, and what it
@@ -93,8 +91,7 @@ TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result
 tracez_collector_lease(struct tracez_collector *collector);
 TRACEZ_API void tracez_collector_release(struct tracez_collector *collector);
 
-/* ---- Reading and acknowledging: by the holder of the lease only ---------------------------------
- */
+/* ---- Reading and acknowledging: by the holder of the lease only ------------------------------ */
 
 #define TRACEZ_SHARDS_MAX 64
 

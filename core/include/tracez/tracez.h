@@ -413,8 +413,7 @@ tracez_tracer_on_finish(struct tracez_tracer *tracer, tracez_finish_fn fn, void 
 TRACEZ_API void tracez_tracer_remove_on_finish(struct tracez_tracer *tracer, tracez_finish_fn fn,
                                                void *state);
 
-/* ---- Scope: the thread's current span ---------------------------------------------------------
- */
+/* ---- Scope: the thread's current span -------------------------------------------------------- */
 
 /* What leave restores. Members are private. */
 struct tracez_scope {
@@ -435,8 +434,7 @@ TRACEZ_API struct tracez_span tracez_current_span(void);
 TRACEZ_API bool tracez_current_context(struct tracez_context *context);
 TRACEZ_API struct tracez_tracer *tracez_current_tracer(void);
 
-/* ---- Stats: the ledger ------------------------------------------------------------------------
- */
+/* ---- Stats: the ledger ----------------------------------------------------------------------- */
 
 /* Why a recorded span was not exported. */
 #define TRACEZ_DROPS(X)                                                                            \
@@ -485,8 +483,7 @@ TRACEZ_API void tracez_tracer_stats(const struct tracez_tracer *tracer, struct t
 /* Adapters: one main request is over; traced tells whether it has a SERVER span. [any] */
 TRACEZ_API void tracez_tracer_count_request(struct tracez_tracer *tracer, bool traced);
 
-/* ---- Collector --------------------------------------------------------------------------------
- */
+/* ---- Collector ------------------------------------------------------------------------------- */
 
 struct tracez_collector_stats {
     size_t struct_bytes;
