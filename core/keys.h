@@ -29,7 +29,7 @@ static inline bool key_resolve(const char *text, struct key *key)
 {
     uintptr_t offset = (uintptr_t)text - (uintptr_t)tracez_keys;
 
-    if (offset >= sizeof(tracez_keys)) {
+    if (offset >= sizeof(tracez_keys) || offset % TRACEZ_KEY_COLUMNS != 0) {
         return key_resolve_text(text, key);
     }
     key->id = (uint8_t)(offset / TRACEZ_KEY_COLUMNS);
