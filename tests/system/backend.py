@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: MIT
+"""A tracing backend that does as it is told, and remembers everything.
+
+It speaks just enough HTTP/1.1 to take OTLP posts on kept connections, one thread a connection.
+What it answers is a script: one action per attempt, then `otherwise` for all further ones.
+
+    backend.script(Answer(503), Answer(429, retry_after="1"), Stall())   # then 200 again
+
+Bodies are kept as bytes and parsed only when a test asks, so that it keeps up with 5,000 spans a
+second on half a processor. stop() makes the port refuse connections; start() brings it back on
+the same port. Who touches what: connection threads append to `attempts` under the lock; the test
+reads. Nothing here sleeps: a stall waits on an event that release() or stop() sets.
+"""
+
+import re
+import socket
+import struct
+import threading
+import time
+
+import ports
+
+SPAN_HEAD = re.compile(rb'"traceId":"([0-9a-f]{32})","spanId":"([0-9a-f]{16})"')
+HEAD_BYTES_MAX = 65536
+IDLE_SECONDS = 120
+
+
+class Answer:
+    """Answers with a status, and whatever headers and body."""
+
+    def __init__(self, status=200, body=b"{}", retry_after=None, headers=()):
+        self.status = status
+        self.body = body
+        self.headers = list(headers)
+        if retry_after is not None:
+            self.headers.append(("Retry-After", retry_after))
+
+    def perform(self, connection, backend):
+        head = "HTTP/1.1 %d Scripted\r\nContent-Type: application/json\r\n" % self.status
+        head += "".join("%s: %s\r\n" % header for header in self.headers)
+        head += "Content-Length: %d\r\n\r\n" % len(self.body)
+        connection.sendall(head.encode() + self.body)
+        return True
+
+    @property
+    def accepts(self):
+        return 200 <= self.status < 300
+
+
+class Partial(Answer):
+    """A 200 that refuses some of the spans."""
+
+    def __init__(self, rejected, message="refused by the script"):
+        super().__init__(200, b'{"partialSuccess":{"rejectedSpans":"%d","errorMessage":"%s"}}'
+                         % (rejected, message.encode()))
+
+
+class Stall:
+    """Takes the request and says nothing until release() or stop()."""
+
+    accepts = False
+
+    def perform(self, connection, backend):
+        backend.released.wait()
+        return False
+
+
+class Close:
+    """Takes the request and closes without an answer."""
+
+    accepts = False
+
+    def perform(self, connection, backend):
+        return False
+
+
+class Reset(Close):
+    """Takes the request and resets the connection."""
+
+    def perform(self, connection, backend):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return False
+
+
+class Attempt:
+    """One request as it came in, and what was done with it."""
+
+    def __init__(self, method, path, headers, body, action):
+        self.at = time.monotonic()
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.body = body
+        self.action = action
+        self._heads = None
+
+    @property
+    def accepted(self):
+        return self.action.accepts
+
+    @property
+    def heads(self):
+        """(trace id, span id) of each span, in the order of the body, found without a parser."""
+        if self._heads is None:
+            self._heads = SPAN_HEAD.findall(self.body)
+        return self._heads
+
+
+class Backend:
+    def __init__(self):
+        self.port = ports.free_port()
+        self.url = "http://127.0.0.1:%d" % self.port
+        self.attempts = []
+        self.otherwise = Answer(200)
+        self.released = threading.Event()
+        self._script = []
+        self._lock = threading.Lock()
+        self._listener = None
+        self._connections = set()
+        self._threads = []
+
+    # ---- The script ------------------------------------------------------------------------------
+
+    def script(self, *actions, otherwise=None):
+        with self._lock:
+            self._script = list(actions)
+            self.otherwise = otherwise or Answer(200)
+
+    def _next_action(self):
+        return self._script.pop(0) if self._script else self.otherwise
+
+    # ---- What came -------------------------------------------------------------------------------
+
+    def accepted(self):
+        with self._lock:
+            return [attempt for attempt in self.attempts if attempt.accepted]
+
+    def span_heads(self):
+        """(trace id, span id) of every span in an accepted batch, duplicates included."""
+        return [head for attempt in self.accepted() for head in attempt.heads]
+
+    def span_count(self):
+        return sum(len(attempt.heads) for attempt in self.accepted())
+
+    # ---- Coming and going ------------------------------------------------------------------------
+
+    def start(self):
+        self.released.clear()
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
+        self._spawn(self._accept, self._listener)
+        return self
+
+    def stop(self):
+        """Refuses connections from now on, and drops those that are open."""
+        if self._listener is None:
+            return
+        self.released.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._listener = None
+        with self._lock:
+            for connection in self._connections:
+                self._shut(connection)
+            threads, self._threads = self._threads, []
+        for thread in threads:
+            thread.join(timeout=10)
+            assert not thread.is_alive(), "a backend thread is stuck"
+
+    def release(self):
+        self.released.set()
+
+    @staticmethod
+    def _shut(connection):
+        try:
+            connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the peer was first
+
+    # ---- Threads ---------------------------------------------------------------------------------
+
+    def _spawn(self, target, *arguments):
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self, listener):
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return  # stopped
+            with self._lock:
+                if self._listener is not listener:
+                    connection.close()
+                    return
+                self._connections.add(connection)
+                self._spawn(self._serve, connection)
+
+    def _serve(self, connection):
+        connection.settimeout(IDLE_SECONDS)
+        try:
+            with connection, connection.makefile("rb") as stream:
+                while self._serve_one(connection, stream):
+                    pass
+        except OSError:
+            pass  # the peer left; what it had sent in full is recorded
+        finally:
+            with self._lock:
+                self._connections.discard(connection)
+
+    def _serve_one(self, connection, stream):
+        head = read_head(stream)
+        if head is None:
+            return False
+        method, path, headers = head
+        body_bytes = int(headers.get("content-length", "0"))
+        body = stream.read(body_bytes)
+        if len(body) != body_bytes:
+            return False
+        with self._lock:
+            attempt = Attempt(method, path, headers, body, self._next_action())
+            self.attempts.append(attempt)
+        return attempt.action.perform(connection, self)
+
+
+def read_head(stream):
+    """(method, path, {lower-case name: value}) of the next request, None at the end."""
+    line = stream.readline(HEAD_BYTES_MAX)
+    if not line.endswith(b"\r\n"):
+        return None
+    method, path, _ = line.decode("latin-1").split(" ", 2)
+    headers = {}
+    while True:
+        line = stream.readline(HEAD_BYTES_MAX)
+        if line == b"\r\n":
+            return method, path, headers
+        if not line.endswith(b"\r\n"):
+            return None
+        name, value = line.decode("latin-1").rstrip("\r\n").split(":", 1)
+        headers[name.lower()] = value.strip()

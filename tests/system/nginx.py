@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: MIT
+"""The stock Debian nginx with our module, under a temporary prefix of its own.
+
+    with Nginx(http=HTTP, workers=2) as nginx:
+        client.get(nginx.port["shop"], "/")
+
+`http` is the inside of http{}, main() what stands before it. Placeholders: {prefix}, {module} and
+{port_NAME} (a free loopback port for each NAME). nginx stays in the foreground as our child, so
+everything that it starts can be found below its pid, and only those pids are ever signalled.
+
+Leaving the with block (QUIT) also checks what every test must end with: no [alert], [emerg] or
+[crit] in the error log, no process left, no report of a sanitizer. A module that was built with
+AddressSanitizer is recognised by its libraries; nginx itself then runs with them preloaded.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import polling
+import ports
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parents[1]
+
+MAIN = """\
+{load_module}
+{user}
+daemon {daemon};
+master_process {master_process};
+worker_processes {workers};
+pid {prefix}/nginx.pid;
+error_log {prefix}/error.log {log_level};
+{main}
+events {{ worker_connections {worker_connections}; }}
+"""
+
+HTTP = """\
+http {{
+    access_log off;
+    client_body_temp_path {prefix}/temp/body;
+    proxy_temp_path {prefix}/temp/proxy;
+    fastcgi_temp_path {prefix}/temp/fastcgi;
+    uwsgi_temp_path {prefix}/temp/uwsgi;
+    scgi_temp_path {prefix}/temp/scgi;
+    types {{ text/html html; text/plain txt; }}
+{http}
+}}
+"""
+
+
+def find_nginx():
+    """The unpacked package of scripts/fetch-nginx."""
+    directory = os.environ.get("TRACEZ_NGINX_DIR") or str(ROOT / "build" / "nginx")
+    for candidate in ("usr/sbin/nginx", "sbin/nginx", "nginx"):
+        path = pathlib.Path(directory) / candidate
+        if path.is_file():
+            return path
+    raise FileNotFoundError("no nginx in %s: run scripts/fetch-nginx" % directory)
+
+
+def find_module():
+    said = os.environ.get("TRACEZ_MODULE")
+    if said:
+        return pathlib.Path(said)
+    for build in sorted(ROOT.glob("build*")):
+        for path in build.rglob("ngx_http_tracez_module.so"):
+            return path
+    raise FileNotFoundError("no ngx_http_tracez_module.so: set TRACEZ_MODULE")
+
+
+def sanitizer_libraries(module):
+    """Paths of the sanitizers' runtimes that the module needs loaded before anything else."""
+    listed = subprocess.run(["ldd", str(module)], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"lib(?:asan|ubsan|tsan)\.so\S* => (\S+)", listed)
+
+
+class Nginx:
+    def __init__(self, http=None, main="", workers=1, daemon="off", master_process="on",
+                 log_level="info", worker_connections=1024, load_module=True, environment=None,
+                 files=None, **values):
+        self.prefix = pathlib.Path(tempfile.mkdtemp(prefix="tracez-nginx-"))
+        self.port = {}
+        self.master = None
+        self.foreground = daemon == "off"
+        self.expected_log = []  # patterns of [alert], [emerg] and [crit] lines that a test provokes
+        self._module = find_module() if load_module else None
+        self._environment = environment or {}
+        self._settings = dict(http=http, main=main, workers=workers, daemon=daemon,
+                              master_process=master_process, log_level=log_level,
+                              worker_connections=worker_connections)
+        self._values = values
+        self._seen = {}
+        self._make_directories(files or {})
+        self.write()
+
+    # ---- Configuration ---------------------------------------------------------------------------
+
+    def _make_directories(self, files):
+        for name in ("html", "temp", "sanitizer"):
+            (self.prefix / name).mkdir()
+        for name, content in files.items():
+            path = self.prefix / "html" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        self.prefix.chmod(0o755)
+        (self.prefix / "sanitizer").chmod(0o777)  # workers may be somebody else
+
+    def write(self, **changes):
+        """Writes nginx.conf, with some of the settings changed: for reload()."""
+        self._settings.update({k: v for k, v in changes.items() if k in self._settings})
+        self._values.update({k: v for k, v in changes.items() if k not in self._settings})
+        settings = dict(self._settings)
+        http = settings.pop("http")
+        template = MAIN if http is None else MAIN + HTTP
+        values = dict(self._values, prefix=self.prefix, module=self._module)
+        for name in ("main", "http"):
+            text = self._settings[name] or ""
+            settings[name] = self._expand(text, values)
+        settings["load_module"] = "load_module %s;" % self._module if self._module else ""
+        settings["user"] = "user nobody nogroup;" if os.getuid() == 0 else ""
+        (self.prefix / "nginx.conf").write_text(template.format(prefix=self.prefix, **settings))
+
+    def _expand(self, text, values):
+        def value_of(match):
+            name = match.group(1)
+            if name.startswith("port_"):
+                name = name[len("port_"):]
+                if name not in self.port:
+                    self.port[name] = ports.free_port()
+                return str(self.port[name])
+            return str(values[name])
+        return re.sub(r"\{([a-z_0-9]+)\}", value_of, text)
+
+    # ---- Running ---------------------------------------------------------------------------------
+
+    def _command(self, *arguments):
+        return [str(find_nginx()), "-p", str(self.prefix), "-c", str(self.prefix / "nginx.conf"),
+                "-e", str(self.prefix / "error.log"), *arguments]
+
+    def _full_environment(self):
+        environment = {"PATH": os.environ["PATH"], **self._environment}
+        libraries = sanitizer_libraries(self._module) if self._module else []
+        if libraries:
+            logs = self.prefix / "sanitizer" / "report"
+            environment["LD_PRELOAD"] = " ".join(libraries)
+            environment["ASAN_OPTIONS"] = "log_path=%s:detect_leaks=1:abort_on_error=0" % logs
+            environment["UBSAN_OPTIONS"] = "log_path=%s:print_stacktrace=1" % logs
+            environment["LSAN_OPTIONS"] = ("suppressions=%s:print_suppressions=0"
+                                           % (HERE / "nginx.supp"))
+        return environment
+
+    def test(self, *arguments):
+        """nginx -t: (status, everything it said)."""
+        done = subprocess.run(self._command("-t", *arguments), env=self._full_environment(),
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=60)
+        return done.returncode, done.stdout
+
+    def start(self):
+        self._output = open(self.prefix / "output", "wb")
+        self._child = subprocess.Popen(self._command(), env=self._full_environment(),
+                                       stdout=self._output, stderr=subprocess.STDOUT,
+                                       stdin=subprocess.DEVNULL)
+        if not self.foreground:
+            assert self._child.wait(timeout=30) == 0, self.log()
+        pid_file = self.prefix / "nginx.pid"
+        polling.until("nginx writes its pid\n%s" % self.log(),
+                      lambda: self._has_ended() or pid_file.exists() and pid_file.read_text().strip())
+        assert not self._has_ended(), self.log() + (self.prefix / "output").read_text()
+        self.master = int(pid_file.read_text())
+        if self._settings["master_process"] == "on":
+            polling.until("all workers run", lambda: len(self.workers()) == self._settings["workers"])
+        return self
+
+    def _has_ended(self):
+        return self.foreground and self._child.poll() is not None
+
+    def reload(self, **changes):
+        """HUP, and waits until the new workers are there; returns the pids of the old ones."""
+        old = set(self.workers())
+        self.write(**changes)
+        os.kill(self.master, signal.SIGHUP)
+        polling.until("new workers after the reload", lambda: len(
+            [pid for pid in self.workers() if pid not in old]) == self._settings["workers"])
+        return old
+
+    def quit(self, seconds=15, how=signal.SIGQUIT):
+        """Leaves gracefully; returns the exit status (None when it ran as a daemon)."""
+        self._remember_processes()
+        os.kill(self.master, how)
+        status = None
+        if self.foreground:
+            status = self._child.wait(timeout=seconds)
+        polling.until("all processes of nginx are gone", lambda: not self.alive(), seconds)
+        self.master = None
+        return status
+
+    # ---- Processes -------------------------------------------------------------------------------
+
+    def workers(self):
+        """Pids of the workers, also of those that are leaving."""
+        return [pid for pid in children(self.master) if b"worker process" in command_line(pid)]
+
+    def threads(self, pid):
+        return len(os.listdir("/proc/%d/task" % pid))
+
+    def _remember_processes(self):
+        for pid in [self.master] + children(self.master):
+            self._seen[pid] = start_time(pid)
+
+    def alive(self):
+        """Pids of ours that still run; a reused pid has another start time."""
+        return [pid for pid, started in self._seen.items()
+                if started is not None and start_time(pid) == started]
+
+    # ---- The log ---------------------------------------------------------------------------------
+
+    def log(self):
+        path = self.prefix / "error.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def log_lines(self, pattern):
+        return [line for line in self.log().splitlines() if re.search(pattern, line)]
+
+    def check(self):
+        """What every test ends with."""
+        bad = [line for line in self.log_lines(r"\[(alert|emerg|crit)\]|exited on signal")
+               if not any(re.search(pattern, line) for pattern in self.expected_log)]
+        assert not bad, "in the error log: %s" % bad
+        reports = [path.read_text() for path in sorted((self.prefix / "sanitizer").iterdir())]
+        assert not reports, "\n".join(reports)
+
+    # ---- with ------------------------------------------------------------------------------------
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, value, trace):
+        try:
+            if self.master is not None:
+                self.quit()
+        finally:
+            self._end_what_is_left()
+        if kind is None:
+            self.check()
+            shutil.rmtree(self.prefix, ignore_errors=True)
+        else:
+            print("kept for you to look at: %s\n%s" % (self.prefix, self.log()[-4000:]))
+
+    def _end_what_is_left(self):
+        """After a failure: nothing that we started may stay."""
+        if self.master is not None:
+            self._remember_processes()
+        for pid in self.alive():
+            os.kill(pid, signal.SIGKILL)
+
+
+def stat_fields(pid):
+    """What /proc/PID/stat says after the name: state, parent, …; None when the process is gone."""
+    try:
+        return pathlib.Path("/proc/%d/stat" % pid).read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def children(pid):
+    """Direct children; none when the process is gone."""
+    found = []
+    for entry in os.listdir("/proc"):
+        fields = stat_fields(int(entry)) if entry.isdigit() else None
+        if fields is not None and int(fields[1]) == pid:
+            found.append(int(entry))
+    return found
+
+
+def command_line(pid):
+    try:
+        return pathlib.Path("/proc/%d/cmdline" % pid).read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def start_time(pid):
+    """Ticks since boot at which the process began; None when it is gone, or dead and unread."""
+    fields = stat_fields(pid)
+    return None if fields is None or fields[0] == "Z" else int(fields[19])

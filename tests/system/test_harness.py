@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""The tools before the tests: the codec refuses what an OpenTelemetry receiver would lose without a
+word, and the backend does what its script says. A checker that accepts everything proves nothing."""
+
+import http.client
+import json
+
+import pytest
+
+import polling
+from backend import Answer, Backend, Close, Partial, Reset, Stall
+from codec import Refused
+from spans import SERVER, parse_body
+
+GOOD = {
+    "resourceSpans": [{
+        "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]},
+        "scopeSpans": [{
+            "scope": {"name": "tracez", "version": "0.1.0"},
+            "spans": [{
+                "traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174",
+                "parentSpanId": "eee19b7ec3c1b173", "flags": 769, "name": "GET /users/{id}",
+                "kind": 2, "startTimeUnixNano": "1795000000000000000",
+                "endTimeUnixNano": "1795000000012345678",
+                "attributes": [
+                    {"key": "http.response.status_code", "value": {"intValue": "503"}},
+                    {"key": "a.bool", "value": {"boolValue": False}},
+                    {"key": "a.double", "value": {"doubleValue": 0.25}},
+                    {"key": "a.negative", "value": {"intValue": "-9223372036854775808"}},
+                    {"key": "an.array", "value": {"arrayValue": {
+                        "values": [{"stringValue": "x"}, {"stringValue": ""}]}}},
+                ],
+                "events": [{"timeUnixNano": "1795000000000000001", "name": "retry"}],
+                "links": [{"traceId": "5b8efff798038103d269b633813fc60d",
+                           "spanId": "eee19b7ec3c1b175"}],
+                "status": {"code": 2, "message": "no"}}]}],
+        "schemaUrl": "https://opentelemetry.io/schemas/1.44.0"}]}
+
+
+def changed(*path, to):
+    """GOOD as a body, with one value replaced, added, or (to=None) removed."""
+    batch = json.loads(json.dumps(GOOD))
+    node = batch
+    for key in path[:-1]:
+        node = node[key]
+    if to is None:
+        del node[path[-1]]
+    else:
+        node[path[-1]] = to
+    return json.dumps(batch).encode()
+
+
+SPAN = ("resourceSpans", 0, "scopeSpans", 0, "spans", 0)
+
+BAD_BATCHES = {
+    "a misspelt key of a span": changed(*SPAN, "parentspanId", to="eee19b7ec3c1b173"),
+    "a snake_case key": changed(*SPAN, "trace_state", to="a=b"),
+    "a misspelt key of a value": changed(*SPAN, "attributes", 0, "value", to={"intvalue": "1"}),
+    "an unknown key at the top": changed("resourcespans", to=[]),
+    "an integer as a number": changed(*SPAN, "attributes", 0, "value", to={"intValue": 503}),
+    "an integer with a fraction": changed(*SPAN, "attributes", 0, "value", to={"intValue": "1.5"}),
+    "a string that is a number": changed(*SPAN, "attributes", 0, "value", to={"stringValue": 5}),
+    "a bool as text": changed(*SPAN, "attributes", 1, "value", to={"boolValue": "false"}),
+    "a double as text": changed(*SPAN, "attributes", 2, "value", to={"doubleValue": "0.25"}),
+    "a value of two types": changed(*SPAN, "attributes", 0, "value",
+                                    to={"intValue": "1", "stringValue": "1"}),
+    "an attribute twice": changed(*SPAN, "attributes", 1, to={
+        "key": "http.response.status_code", "value": {"intValue": "503"}}),
+    "a time as a number": changed(*SPAN, "startTimeUnixNano", to=1795000000000000000),
+    "an end before the start": changed(*SPAN, "endTimeUnixNano", to="1794999999999999999"),
+    "a kind as text": changed(*SPAN, "kind", to="SPAN_KIND_SERVER"),
+    "no kind": changed(*SPAN, "kind", to=None),
+    "flags as text": changed(*SPAN, "flags", to="769"),
+    "an upper-case trace id": changed(*SPAN, "traceId", to="5B8EFFF798038103D269B633813FC60C"),
+    "a base64 span id": changed(*SPAN, "spanId", to="7uGbfsPBsXQ="),
+    "a trace id of zeros": changed(*SPAN, "traceId", to="0" * 32),
+    "an empty parent": changed(*SPAN, "parentSpanId", to=""),
+    "an unset status": changed(*SPAN, "status", to={}),
+    "status zero": changed(*SPAN, "status", to={"code": 0}),
+    "a message without an error": changed(*SPAN, "status", to={"code": 1, "message": "no"}),
+    "no spans": changed(*SPAN[:-1], to=[]),
+    "no scopes": changed(*SPAN[:3], to=[]),
+    "an empty array": changed(*SPAN, "links", to=[]),
+    "a byte that is not UTF-8": changed(*SPAN, "name", to="GET x").replace(b"GET x", b"GET \xff"),
+    "a raw control character": changed(*SPAN, "name", to="GET x").replace(b"GET x", b"GET \x01"),
+    "a body that is cut off": changed(*SPAN, "name", to="x")[:-1],
+    "two bodies": changed(*SPAN, "name", to="x") * 2,
+    "nothing": b"",
+}
+
+
+def test_the_codec_reads_a_good_batch(codec):
+    assert codec.check(json.dumps(GOOD).encode()) == 1
+    span, = parse_body(json.dumps(GOOD).encode())
+    assert (span.kind, span.flags, span.tags["a.negative"]) == (SERVER, 769, -9223372036854775808)
+
+
+@pytest.mark.parametrize("fault", BAD_BATCHES)
+def test_the_codec_refuses(codec, fault):
+    with pytest.raises(Refused):
+        codec.check(BAD_BATCHES[fault])
+
+
+def test_the_reader_refuses_a_key_twice():
+    body = json.dumps(GOOD).replace('"kind": 2', '"kind": 2, "kind": 2').encode()
+
+    with pytest.raises(AssertionError, match="twice"):
+        parse_body(body)
+
+
+def post(backend, body=b"{}"):
+    connection = http.client.HTTPConnection("127.0.0.1", backend.port, timeout=5)
+    try:
+        connection.request("POST", "/v1/traces", body)
+        response = connection.getresponse()
+        return response.status, response.read(), dict(response.getheaders())
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def plain_backend():
+    opened = Backend().start()
+    yield opened
+    opened.stop()
+
+
+def test_the_backend_follows_its_script_and_remembers_each_attempt(plain_backend):
+    plain_backend.script(Answer(503, retry_after="7"), Partial(3))
+
+    first, second, third = post(plain_backend, b"1"), post(plain_backend), post(plain_backend)
+
+    assert (first[0], first[2]["Retry-After"]) == (503, "7")
+    assert (second[0], json.loads(second[1])["partialSuccess"]["rejectedSpans"]) == (200, "3")
+    assert third[0] == 200
+    assert [a.accepted for a in plain_backend.attempts] == [False, True, True]
+    assert (plain_backend.attempts[0].body, plain_backend.attempts[0].path) == (b"1", "/v1/traces")
+
+
+def test_the_backend_closes_and_resets_without_an_answer(plain_backend):
+    plain_backend.script(Close(), Reset())
+
+    with pytest.raises(http.client.RemoteDisconnected):
+        post(plain_backend)
+    with pytest.raises(ConnectionResetError):
+        post(plain_backend)
+    assert [a.accepted for a in plain_backend.attempts] == [False, False]
+
+
+def test_a_stopped_backend_refuses_and_comes_back_on_its_port(plain_backend):
+    plain_backend.stop()
+    with pytest.raises(ConnectionRefusedError):
+        post(plain_backend)
+
+    plain_backend.start()
+
+    assert post(plain_backend)[0] == 200
+
+
+def test_a_stall_ends_when_the_backend_is_stopped(plain_backend):
+    plain_backend.script(Stall())
+    connection = http.client.HTTPConnection("127.0.0.1", plain_backend.port, timeout=5)
+    connection.request("POST", "/v1/traces", b"{}")
+    polling.until("the request is there", lambda: plain_backend.attempts)
+
+    plain_backend.stop()
+
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+        connection.getresponse()
+    connection.close()
