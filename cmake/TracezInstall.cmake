@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+#
+# Installing: libraries, public headers, a pkg-config file for each library and one CMake package for all of them.
+# Everything is found relative to where these files lie, so the tree may be moved. (The nginx module installs
+# itself: see nginx_module/.)
+
+include(CMakePackageConfigHelpers)
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/tracez")
+set(pkgconfig_dir "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+
+# tracez_install_library(<target> DESCRIPTION <text> [LIBS <flags>] [REQUIRES <modules>] [REQUIRES_PRIVATE <modules>])
+function(tracez_install_library target)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "DESCRIPTION;LIBS_PRIVATE;REQUIRES;REQUIRES_PRIVATE" "")
+  install(TARGETS ${target} ${target}_shared EXPORT tracez
+    FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+
+  get_target_property(arg_NAME ${target} OUTPUT_NAME)
+  file(RELATIVE_PATH arg_TO_PREFIX "/${pkgconfig_dir}" "/")
+  string(REGEX REPLACE "/$" "" arg_TO_PREFIX "${arg_TO_PREFIX}")
+  configure_file(cmake/library.pc.in ${arg_NAME}.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/${arg_NAME}.pc DESTINATION ${pkgconfig_dir})
+endfunction()
+
+tracez_install_library(tracez_core
+  DESCRIPTION "HTTP tracing for C servers: spans, samplers, bounded collectors"
+  LIBS_PRIVATE "-pthread")
+tracez_install_library(tracez_exporter
+  DESCRIPTION "Sends tracez spans to a tracing backend from a background thread"
+  REQUIRES "tracez = ${PROJECT_VERSION}"
+  REQUIRES_PRIVATE "libcurl, zlib, jansson")
+
+install(EXPORT tracez NAMESPACE tracez:: FILE tracezTargets.cmake DESTINATION ${package_dir})
+configure_package_config_file(cmake/tracezConfig.cmake.in tracezConfig.cmake INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(tracezConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/tracezConfig.cmake ${PROJECT_BINARY_DIR}/tracezConfigVersion.cmake
+  DESTINATION ${package_dir})
