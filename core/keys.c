@@ -17,7 +17,7 @@ const char tracez_keys[TRACEZ_KEY_ROWS][TRACEZ_KEY_COLUMNS] = {[TRACEZ_KEY_ID_NO
 #undef ROW
 };
 
-const uint8_t key_bytes[TRACEZ_KEY_ROWS] = {
+const uint8_t known_key_bytes[TRACEZ_KEY_ROWS] = {
 #define ROW(name, text) [TRACEZ_KEY_ID_##name] = sizeof(text) - 1,
     TRACEZ_KEYS(ROW)
 #undef ROW
@@ -38,7 +38,7 @@ static uint32_t hash_text(const char *text, size_t bytes)
 static void fill_buckets(void)
 {
     for (uint32_t id = 1; id < TRACEZ_KEY_ID_COUNT; id++) {
-        uint32_t at = hash_text(tracez_keys[id], key_bytes[id]) % BUCKETS;
+        uint32_t at = hash_text(tracez_keys[id], known_key_bytes[id]) % BUCKETS;
 
         while (buckets[at] != 0) {
             at = (at + 1) % BUCKETS;
@@ -57,7 +57,7 @@ static uint8_t find_id(const char *text, size_t bytes, uint32_t hash)
     for (uint32_t at = hash % BUCKETS; buckets[at] != 0; at = (at + 1) % BUCKETS) {
         uint8_t id = buckets[at];
 
-        if (key_bytes[id] == bytes && memcmp(tracez_keys[id], text, bytes) == 0) {
+        if (known_key_bytes[id] == bytes && memcmp(tracez_keys[id], text, bytes) == 0) {
             return id;
         }
     }
@@ -83,5 +83,5 @@ struct tracez_text key_text(uint32_t id)
     if (id >= TRACEZ_KEY_ROWS) {
         id = TRACEZ_KEY_ID_NONE;
     }
-    return (struct tracez_text){tracez_keys[id], key_bytes[id]};
+    return (struct tracez_text){tracez_keys[id], known_key_bytes[id]};
 }

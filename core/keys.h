@@ -22,7 +22,7 @@ void keys_init(void);
 /* For a key that is not a constant of the table. */
 bool key_resolve_text(const char *text, struct key *key);
 
-extern const uint8_t key_bytes[TRACEZ_KEY_ROWS];
+extern const uint8_t known_key_bytes[TRACEZ_KEY_ROWS];
 
 /* False: the key is NULL, empty or longer than KEY_BYTES_MAX. */
 static inline bool key_resolve(const char *text, struct key *key)
@@ -34,7 +34,7 @@ static inline bool key_resolve(const char *text, struct key *key)
     }
     key->id = (uint8_t)(offset / TRACEZ_KEY_COLUMNS);
     key->text = text;
-    key->bytes = key_bytes[key->id];
+    key->bytes = known_key_bytes[key->id];
     key->filter = key->id % 64;
     return key->bytes != 0;
 }
