@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Defaults and ranges of an exporter's configuration. */
+#include "config.h"
+
+#include "endpoint.h"
+#include "header.h"
+#include "otlp.h"
+#include "refusal.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#define KIB 1024U
+#define MIB (1024U * 1024U)
+#define HOUR_MS 3600000U
+
+void tracez_exporter_config_init_bytes(struct tracez_exporter_config *config, size_t struct_bytes)
+{
+    struct tracez_exporter_config defaults = {
+        .struct_bytes = struct_bytes,
+        .endpoint = "http://localhost:4318",
+        .format = TRACEZ_FORMAT_OTLP,
+        .interval_ms = 5000,
+        .batch_size = 512,
+        .max_batch_bytes = 4 * MIB,
+        .connections = 10,
+        .keepalive_timeout_ms = 90000,
+        .timeout_ms = 30000,
+        .connect_timeout_ms = 2000,
+        .retry_min_ms = 1000,
+        .retry_max_ms = 30000,
+        .retry_max_elapsed_ms = 0,
+        .shutdown_timeout_ms = 5000,
+        .wake_fd = -1,
+    };
+
+    memset(config, 0, struct_bytes);
+    memcpy(config, &defaults, struct_bytes < sizeof(defaults) ? struct_bytes : sizeof(defaults));
+}
+
+static enum tracez_result check_ranges(const struct tracez_exporter_config *config,
+                                       struct tracez_error *error)
+{
+    const struct {
+        const char *name;
+        uint32_t value;
+        uint32_t min;
+        uint32_t max;
+    } ranges[] = {
+        {"interval_ms", config->interval_ms, 10, HOUR_MS},
+        {"batch_size", config->batch_size, 1, 65536},
+        {"max_batch_bytes", config->max_batch_bytes, 64 * KIB, 64 * MIB},
+        {"connections", config->connections, 1, 100},
+        {"keepalive_timeout_ms", config->keepalive_timeout_ms, 1000, HOUR_MS},
+        {"timeout_ms", config->timeout_ms, 1, HOUR_MS},
+        {"connect_timeout_ms", config->connect_timeout_ms, 1, HOUR_MS},
+        {"retry_min_ms", config->retry_min_ms, 1, HOUR_MS},
+        {"retry_max_ms", config->retry_max_ms, config->retry_min_ms, HOUR_MS},
+        {"retry_max_elapsed_ms", config->retry_max_elapsed_ms, 0, UINT32_MAX},
+        {"shutdown_timeout_ms", config->shutdown_timeout_ms, 0, HOUR_MS},
+    };
+
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        if (ranges[i].value < ranges[i].min || ranges[i].value > ranges[i].max) {
+            return refuse(error, TRACEZ_INVALID, "%s %u rejected: %u to %u", ranges[i].name,
+                          ranges[i].value, ranges[i].min, ranges[i].max);
+        }
+    }
+    return TRACEZ_OK;
+}
+
+/* The thread reads it after others may have emptied it: it must never block there. */
+static enum tracez_result check_wake_fd(int wake_fd, struct tracez_error *error)
+{
+    int flags = wake_fd < 0 ? O_NONBLOCK : fcntl(wake_fd, F_GETFL);
+
+    if (flags == -1 || (flags & O_NONBLOCK) == 0) {
+        return refuse(error, TRACEZ_INVALID, "wake_fd %d rejected: an eventfd with EFD_NONBLOCK",
+                      wake_fd);
+    }
+    return TRACEZ_OK;
+}
+
+enum tracez_result exporter_config_take(struct tracez_exporter_config *copy,
+                                        const struct tracez_exporter_config *config,
+                                        struct tracez_error *error)
+{
+    struct endpoint endpoint;
+    enum tracez_result result;
+
+    tracez_exporter_config_init(copy);
+    if (config->struct_bytes < sizeof(config->struct_bytes)) {
+        return refuse(error, TRACEZ_INVALID,
+                      "struct_bytes %zu rejected: call tracez_exporter_config_init first",
+                      config->struct_bytes);
+    }
+    memcpy(copy, config,
+           config->struct_bytes < sizeof(*copy) ? config->struct_bytes : sizeof(*copy));
+    copy->struct_bytes = sizeof(*copy);
+    if (copy->format != TRACEZ_FORMAT_OTLP) {
+        return refuse(error, TRACEZ_INVALID, "format %d rejected: one of enum tracez_format",
+                      (int)copy->format);
+    }
+    if ((result = check_ranges(copy, error)) != TRACEZ_OK ||
+        (result = check_wake_fd(copy->wake_fd, error)) != TRACEZ_OK ||
+        (result = headers_check(copy->headers, copy->header_count, error)) != TRACEZ_OK ||
+        (result = endpoint_init(&endpoint, copy->endpoint, OTLP_PATH, error)) != TRACEZ_OK) {
+        return result;
+    }
+    endpoint_deinit(&endpoint);
+    return TRACEZ_OK;
+}
+
+enum tracez_result tracez_exporter_check(const struct tracez_exporter_config *config,
+                                         struct tracez_error *error)
+{
+    struct tracez_exporter_config copy;
+
+    return exporter_config_take(&copy, config, error);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Checking endpoints. libcurl's own parser decides, so that what is accepted here is what libcurl
+ * will use; the mistakes that people make are looked for first, for the sake of a good answer. */
+#include "endpoint.h"
+
+#include "refusal.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static bool ends_in(const char *text, const char *end)
+{
+    size_t text_bytes = strlen(text);
+    size_t end_bytes = strlen(end);
+
+    return text_bytes >= end_bytes && strcmp(text + text_bytes - end_bytes, end) == 0;
+}
+
+static enum tracez_result refuse_no_scheme(const char *quoted, struct tracez_error *error)
+{
+    if (ends_in(quoted, ":4317")) {
+        int host_bytes = (int)(strlen(quoted) - strlen(":4317"));
+        return refuse(error, TRACEZ_INVALID,
+                      "endpoint \"%s\" rejected: no scheme; 4317 is usually gRPC, tracez speaks "
+                      "OTLP/HTTP: try http://%.*s:4318",
+                      quoted, host_bytes, quoted);
+    }
+    return refuse(error, TRACEZ_INVALID, "endpoint \"%s\" rejected: no scheme: try http://%s",
+                  quoted, quoted);
+}
+
+static bool has_scheme(const char *text, const char *scheme)
+{
+    return strncasecmp(text, scheme, strlen(scheme)) == 0;
+}
+
+static enum tracez_result check_text(const char *text, struct tracez_error *error)
+{
+    char quoted[QUOTED_BYTES];
+
+    if (text == NULL || text[0] == '\0') {
+        return refuse(error, TRACEZ_INVALID,
+                      "endpoint \"\" rejected: a URL is needed, such as http://localhost:4318");
+    }
+    quote(text, quoted);
+    if (strnlen(text, ENDPOINT_BYTES_MAX + 1) > ENDPOINT_BYTES_MAX) {
+        return refuse(error, TRACEZ_INVALID, "endpoint \"%s...\" rejected: over %d bytes", quoted,
+                      ENDPOINT_BYTES_MAX);
+    }
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at <= ' ' || *at > '~') {
+            return refuse(error, TRACEZ_INVALID,
+                          "endpoint \"%s\" rejected: only printable ASCII without spaces, "
+                          "anything else percent-encoded",
+                          quoted);
+        }
+    }
+    if (strstr(text, "://") == NULL) {
+        return refuse_no_scheme(quoted, error);
+    }
+    if (!has_scheme(text, "http://") && !has_scheme(text, "https://")) {
+        return refuse(error, TRACEZ_INVALID,
+                      "endpoint \"%s\" rejected: scheme must be http or https", quoted);
+    }
+    if (strchr(text, '#') != NULL) {
+        return refuse(error, TRACEZ_INVALID, "endpoint \"%s\" rejected: it has a fragment (#)",
+                      quoted);
+    }
+    return TRACEZ_OK;
+}
+
+/* One part of a URL, empty where it has none; NULL: no memory. Freed with curl_free. */
+static char *part_of(CURLU *url, CURLUPart part)
+{
+    char *text = NULL;
+    CURLUcode code = curl_url_get(url, part, &text, 0);
+
+    if (code == CURLUE_OUT_OF_MEMORY || code == CURLUE_OK) {
+        return text;
+    }
+    return curl_easy_escape(NULL, "", 0); /* an empty text of libcurl's own memory */
+}
+
+static bool show(struct endpoint *endpoint, CURLU *url)
+{
+    char *scheme = part_of(url, CURLUPART_SCHEME);
+    char *host = part_of(url, CURLUPART_HOST);
+    char *port = part_of(url, CURLUPART_PORT);
+    char *path = part_of(url, CURLUPART_PATH);
+    bool is_complete = scheme != NULL && host != NULL && port != NULL && path != NULL;
+
+    if (is_complete) {
+        int bytes = snprintf(endpoint->shown, sizeof(endpoint->shown), "%s://%s%s%s%s", scheme,
+                             host, port[0] != '\0' ? ":" : "", port, path);
+        if (bytes >= (int)sizeof(endpoint->shown)) {
+            memcpy(endpoint->shown + sizeof(endpoint->shown) - 4, "...", 4);
+        }
+    }
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(port);
+    curl_free(path);
+    return is_complete;
+}
+
+static bool has_port_zero(CURLU *url)
+{
+    char *port = part_of(url, CURLUPART_PORT);
+    bool is_zero = port != NULL && port[0] != '\0' && strtol(port, NULL, 10) == 0;
+
+    curl_free(port);
+    return is_zero;
+}
+
+/* Adds the format's path where there is none, and takes URL and shown text out. */
+static enum tracez_result complete(struct endpoint *endpoint, CURLU *url, const char *path,
+                                   struct tracez_error *error)
+{
+    char *own_path = part_of(url, CURLUPART_PATH);
+    char *text = NULL;
+    bool is_done = own_path != NULL;
+
+    if (is_done && (own_path[0] == '\0' || strcmp(own_path, "/") == 0)) {
+        is_done = curl_url_set(url, CURLUPART_PATH, path, 0) == CURLUE_OK;
+    }
+    curl_free(own_path);
+    is_done = is_done && curl_url_get(url, CURLUPART_URL, &text, 0) == CURLUE_OK;
+    endpoint->url = is_done ? strdup(text) : NULL;
+    curl_free(text);
+    if (endpoint->url == NULL || !show(endpoint, url)) {
+        return refuse(error, TRACEZ_NO_MEMORY, "endpoint: no memory");
+    }
+    return TRACEZ_OK;
+}
+
+enum tracez_result endpoint_init(struct endpoint *endpoint, const char *text, const char *path,
+                                 struct tracez_error *error)
+{
+    char quoted[QUOTED_BYTES];
+    enum tracez_result result = check_text(text, error);
+
+    *endpoint = (struct endpoint){0};
+    if (result != TRACEZ_OK) {
+        return result;
+    }
+    quote(text, quoted);
+    CURLU *url = curl_url();
+    CURLUcode code = url != NULL ? curl_url_set(url, CURLUPART_URL, text, 0) : CURLUE_OUT_OF_MEMORY;
+    if (code == CURLUE_OUT_OF_MEMORY) {
+        result = refuse(error, TRACEZ_NO_MEMORY, "endpoint \"%s\": no memory", quoted);
+    } else if (code != CURLUE_OK) {
+        result = refuse(error, TRACEZ_INVALID, "endpoint \"%s\" rejected: %s", quoted,
+                        curl_url_strerror(code));
+    } else if (has_port_zero(url)) {
+        result = refuse(error, TRACEZ_INVALID, "endpoint \"%s\" rejected: port must be 1 to 65535",
+                        quoted);
+    } else {
+        result = complete(endpoint, url, path, error);
+    }
+    curl_url_cleanup(url);
+    if (result != TRACEZ_OK) {
+        endpoint_deinit(endpoint);
+    }
+    return result;
+}
+
+void endpoint_deinit(struct endpoint *endpoint)
+{
+    free(endpoint->url);
+    endpoint->url = NULL;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where spans are sent: a checked URL, and how it may be shown. User, password and query are for
+ * the wire only. */
+#ifndef TRACEZ_EXPORTER_ENDPOINT_H
+#define TRACEZ_EXPORTER_ENDPOINT_H
+
+#include <tracez/tracez.h>
+
+#define ENDPOINT_BYTES_MAX 2048
+#define ENDPOINT_SHOWN_BYTES 256
+
+struct endpoint {
+    char *url;                        /* owned; as libcurl gets it */
+    char shown[ENDPOINT_SHOWN_BYTES]; /* scheme, host, port and path */
+};
+
+/* Checks a URL and completes it: without a path it gets path. Errors: INVALID, NO_MEMORY. */
+enum tracez_result endpoint_init(struct endpoint *endpoint, const char *text, const char *path,
+                                 struct tracez_error *error);
+void endpoint_deinit(struct endpoint *endpoint);
+
+#endif

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * When spans are exported: the background thread. Each turn of its loop reads the host's orders,
+ * tries for the leases that it lacks, sends what is due, waits for something to happen, and
+ * acknowledges what ended.
+ *
+ * A batch leaves when batch_size spans wait, when the interval is over, when a shard is half full,
+ * or when the host flushes or stops. New batches are made only when they can leave at once: while
+ * the backend is slow or down, spans stay in the collector, which is the one queue.
+ *
+ * The thread takes the lease of the tracer's first collector, and only with it the others', so that
+ * of many exporters over one buffer one has them all. It never prints, never logs, handles no
+ * signal; when memory runs out it tries again later. */
+#include "exporter.h"
+
+#include "answer.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_MS UINT64_C(1000000)
+#define LEASE_INTERVAL_MS 1000
+#define LEASE_INTERVAL_STOPPING_MS 20
+#define MEMORY_PAUSE_MS 100
+#define WAIT_MS_MAX 60000
+#define POOL_IDLE_BATCHES 1 /* kept while nothing is to be done */
+
+uint64_t exporter_now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+/* ---- Orders and the lease -------------------------------------------------------------------- */
+
+/* Everything unread is due now. */
+static void make_due(struct tracez_exporter *exporter)
+{
+    for (uint32_t i = 0; i < exporter->leased; i++) {
+        struct window *window = &exporter->windows[i];
+        window->due_spans = tracez_collector_unread(window->collector);
+    }
+}
+
+static void take_orders(struct tracez_exporter *exporter, uint64_t now_ns)
+{
+    struct exporter_shared *shared = &exporter->shared;
+    bool was_stopping = exporter->orders.stop;
+
+    pthread_mutex_lock(&shared->lock);
+    exporter->orders = shared->orders;
+    shared->orders.flush = false;
+    pthread_mutex_unlock(&shared->lock);
+    if (exporter->orders.stop && !was_stopping) {
+        exporter->lease_ns = now_ns;
+        retry_hurry(&exporter->retry, now_ns);
+    }
+    if (exporter->orders.flush || exporter->orders.stop) {
+        make_due(exporter);
+    }
+}
+
+static void take_leases(struct tracez_exporter *exporter, uint64_t now_ns)
+{
+    uint64_t interval_ms = exporter->orders.stop ? LEASE_INTERVAL_STOPPING_MS : LEASE_INTERVAL_MS;
+
+    if (exporter->leased == exporter->window_count || now_ns < exporter->lease_ns) {
+        return;
+    }
+    exporter->lease_ns = now_ns + interval_ms * NS_PER_MS;
+    while (exporter->leased < exporter->window_count &&
+           tracez_collector_lease(exporter->windows[exporter->leased].collector) == TRACEZ_OK) {
+        exporter->leased++;
+        /* What another process left here has waited long enough. */
+        make_due(exporter);
+    }
+}
+
+static void release_leases(struct tracez_exporter *exporter)
+{
+    while (exporter->leased > 0) {
+        exporter->leased--;
+        tracez_collector_release(exporter->windows[exporter->leased].collector);
+    }
+}
+
+/* ---- Sending --------------------------------------------------------------------------------- */
+
+static bool is_due(const struct tracez_exporter *exporter, const struct window *window)
+{
+    uint64_t unread = tracez_collector_unread(window->collector);
+
+    return unread > 0 && window->count < WINDOW_BATCHES_MAX &&
+           (window->due_spans > 0 || exporter->orders.stop ||
+            unread >= exporter->config.batch_size || unread >= window->half_spans ||
+            tracez_collector_is_pressed(window->collector));
+}
+
+static struct batch *find_waiting(const struct tracez_exporter *exporter)
+{
+    struct batch *batch = NULL;
+
+    for (uint32_t i = 0; i < exporter->leased && batch == NULL; i++) {
+        batch = window_find(&exporter->windows[i], BATCH_WAITING);
+    }
+    return batch;
+}
+
+/* Reads one batch out of the next collector where one is due. NULL: none is, or no memory. */
+static struct batch *read_due(struct tracez_exporter *exporter, uint64_t now_ns)
+{
+    if (now_ns < exporter->pause_ns) {
+        return NULL;
+    }
+    for (uint32_t tried = 0; tried < exporter->leased; tried++) {
+        struct window *window = &exporter->windows[exporter->next_window++ % exporter->leased];
+        if (!is_due(exporter, window)) {
+            continue;
+        }
+        struct batch *batch =
+            window_read(window, &exporter->pool, &exporter->envelopes, exporter->config.batch_size);
+        if (batch == NULL) {
+            exporter->pause_ns = now_ns + MEMORY_PAUSE_MS * NS_PER_MS;
+            exporter_note_error(exporter, "no memory for a batch");
+        }
+        return batch;
+    }
+    return NULL;
+}
+
+static void send_batch(struct tracez_exporter *exporter, struct batch *batch, uint64_t now_ns)
+{
+    const struct json_writer *body = otlp_body_finish(&batch->body);
+
+    batch->round = retry_begin(&exporter->retry);
+    if (batch->first_sent_ns == 0) {
+        batch->first_sent_ns = now_ns;
+    }
+    if (body != NULL && transport_send(&exporter->transport,
+                                       (struct tracez_text){body->text, body->bytes}, batch)) {
+        batch->state = BATCH_SENT;
+        return;
+    }
+    exporter_note_error(exporter, "no memory for a request");
+    retry_note_failure(&exporter->retry, batch->round, 0, now_ns);
+}
+
+static void send_due(struct tracez_exporter *exporter, uint64_t now_ns)
+{
+    while (!transport_is_full(&exporter->transport) && retry_may_send(&exporter->retry, now_ns)) {
+        struct batch *batch = find_waiting(exporter);
+        if (batch == NULL) {
+            batch = read_due(exporter, now_ns);
+        }
+        if (batch == NULL) {
+            break;
+        }
+        if (batch->state == BATCH_WAITING) {
+            send_batch(exporter, batch, now_ns);
+        }
+    }
+}
+
+/* ---- Endings --------------------------------------------------------------------------------- */
+
+static void end_accepted(struct tracez_exporter *exporter, struct batch *batch,
+                         const struct transport_result *result)
+{
+    struct answer answer = answer_read(result->body, result->is_cut, batch->body.spans);
+
+    batch->outcome.exported = batch->body.spans - answer.rejected_spans;
+    batch->outcome.dropped[TRACEZ_DROP_PARTIAL_REJECTED] = answer.rejected_spans;
+    batch->state = BATCH_DONE;
+    retry_note_answer(&exporter->retry);
+    exporter_count_attempt(exporter, result, true, answer.is_malformed, batch->body.bytes);
+}
+
+static void drop(struct batch *batch, enum tracez_drop reason)
+{
+    batch->outcome.dropped[reason] += batch->body.spans;
+    batch->state = BATCH_DONE;
+}
+
+static void try_later(struct tracez_exporter *exporter, struct batch *batch,
+                      const struct transport_result *result, uint64_t now_ns)
+{
+    uint64_t elapsed_max_ns = exporter->config.retry_max_elapsed_ms * NS_PER_MS;
+
+    batch->state = BATCH_WAITING;
+    if (elapsed_max_ns > 0 && now_ns - batch->first_sent_ns >= elapsed_max_ns) {
+        drop(batch, TRACEZ_DROP_RETRY_EXHAUSTED);
+    }
+    retry_note_failure(&exporter->retry, batch->round, result->retry_after_s, now_ns);
+}
+
+static void end_attempt(struct tracez_exporter *exporter, const struct transport_result *result,
+                        uint64_t now_ns)
+{
+    struct batch *batch = result->request;
+
+    switch (verdict_of(result->ending, result->status)) {
+    case VERDICT_ACCEPTED:
+        end_accepted(exporter, batch, result);
+        return;
+    case VERDICT_RETRY:
+        try_later(exporter, batch, result, now_ns);
+        break;
+    case VERDICT_FINAL:
+        drop(batch, TRACEZ_DROP_REJECTED);
+        retry_note_answer(&exporter->retry);
+        break;
+    }
+    exporter_count_attempt(exporter, result, false, false, 0);
+}
+
+static void settle(struct tracez_exporter *exporter)
+{
+    uint64_t exported = 0;
+
+    for (uint32_t i = 0; i < exporter->leased; i++) {
+        exported += window_settle(&exporter->windows[i], &exporter->pool);
+    }
+    if (exported > 0) {
+        exporter_count_exported(exporter, exported);
+    }
+}
+
+static void finish_attempts(struct tracez_exporter *exporter, uint64_t now_ns)
+{
+    struct transport_result result;
+
+    while (transport_next(&exporter->transport, &result)) {
+        end_attempt(exporter, &result, now_ns);
+    }
+    settle(exporter);
+}
+
+/* ---- The loop -------------------------------------------------------------------------------- */
+
+/* Is every span of every collector where it belongs? What another process holds is its own affair,
+ * but without keep_rest we stay until it has let go, or the deadline. */
+static bool is_all_done(const struct tracez_exporter *exporter)
+{
+    if (exporter->leased == 0 && exporter->orders.keep_rest) {
+        return true;
+    }
+    for (uint32_t i = 0; i < exporter->window_count; i++) {
+        struct tracez_collector_stats stats;
+
+        tracez_collector_stats_init(&stats);
+        tracez_collector_stats(exporter->windows[i].collector, &stats);
+        if (stats.queued + stats.inflight > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_over(const struct tracez_exporter *exporter, uint64_t now_ns)
+{
+    return exporter->orders.stop &&
+           (now_ns >= exporter->orders.deadline_ns || is_all_done(exporter));
+}
+
+static bool has_work(const struct tracez_exporter *exporter)
+{
+    for (uint32_t i = 0; i < exporter->leased; i++) {
+        if (is_due(exporter, &exporter->windows[i])) {
+            return true;
+        }
+    }
+    return find_waiting(exporter) != NULL;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How long nothing is to be done, unless something happens. */
+static int wait_ms(const struct tracez_exporter *exporter, uint64_t now_ns)
+{
+    uint64_t until_ns = now_ns + WAIT_MS_MAX * NS_PER_MS;
+
+    if (exporter->orders.stop) {
+        until_ns = earlier(until_ns, exporter->orders.deadline_ns);
+    }
+    if (exporter->leased < exporter->window_count) {
+        until_ns = earlier(until_ns, exporter->lease_ns);
+    }
+    if (exporter->leased > 0) {
+        until_ns = earlier(until_ns, exporter->tick_ns);
+    }
+    if (exporter->retry.failures > 0 && !exporter->retry.is_probing && has_work(exporter)) {
+        until_ns = earlier(until_ns, exporter->retry.next_ns);
+    }
+    if (exporter->pause_ns > now_ns) {
+        until_ns = earlier(until_ns, exporter->pause_ns);
+    }
+    /* Rounded up: a millisecond early would be a turn for nothing. */
+    return until_ns <= now_ns ? 0 : (int)((until_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+static void keep_interval(struct tracez_exporter *exporter, uint64_t now_ns)
+{
+    if (now_ns < exporter->tick_ns) {
+        return;
+    }
+    exporter->tick_ns = now_ns + exporter->config.interval_ms * NS_PER_MS;
+    if (!has_work(exporter)) {
+        batch_pool_trim(&exporter->pool, POOL_IDLE_BATCHES);
+    }
+    make_due(exporter);
+}
+
+/* Only the holder of the lease listens: the others would take its wake-ups away. */
+static void listen_and_wait(struct tracez_exporter *exporter, uint64_t now_ns)
+{
+    int timeout_ms = wait_ms(exporter, now_ns);
+    uint64_t count;
+
+    if (exporter->leased == 0) {
+        transport_wait(&exporter->transport, -1, timeout_ms);
+        return;
+    }
+    transport_wait(&exporter->transport, exporter->wake_fd, timeout_ms);
+    /* Nobody wrote, mostly; an eventfd is empty after one read. */
+    ssize_t ignored = read(exporter->wake_fd, &count, sizeof(count));
+    (void)ignored;
+}
+
+static void turn(struct tracez_exporter *exporter, uint64_t now_ns)
+{
+    take_leases(exporter, now_ns);
+    keep_interval(exporter, now_ns);
+    send_due(exporter, now_ns);
+    settle(exporter);
+    exporter_show_state(exporter);
+    listen_and_wait(exporter, now_ns);
+    finish_attempts(exporter, exporter_now_ns());
+}
+
+static void wind_up(struct tracez_exporter *exporter)
+{
+    struct exporter_shared *shared = &exporter->shared;
+
+    pthread_mutex_lock(&shared->lock);
+    shared->is_open = false;
+    pthread_mutex_unlock(&shared->lock);
+    transport_close(&exporter->transport); /* after this, no body is in use */
+    if (!exporter->orders.keep_rest) {
+        exporter->lease_ns = 0;
+        take_leases(exporter, exporter_now_ns()); /* what is left must be counted, by somebody */
+    }
+    for (uint32_t i = 0; i < exporter->leased; i++) {
+        struct window *window = &exporter->windows[i];
+        if (exporter->orders.keep_rest) {
+            window_abandon(window, &exporter->pool);
+        } else {
+            window_give_up(window, &exporter->pool, TRACEZ_DROP_SHUTDOWN_DEADLINE);
+        }
+    }
+    release_leases(exporter);
+    batch_pool_trim(&exporter->pool, 0);
+    exporter_show_state(exporter);
+    pthread_mutex_lock(&shared->lock);
+    shared->phase = shared->phase == EXPORTER_STUCK ? EXPORTER_STUCK : EXPORTER_ENDED;
+    pthread_cond_broadcast(&shared->ended);
+    pthread_mutex_unlock(&shared->lock);
+}
+
+/* An nginx worker may be pinned to the processor that it needs itself. */
+static void use_all_processors(void)
+{
+    cpu_set_t processors;
+
+    CPU_ZERO(&processors);
+    for (size_t i = 0; i < CPU_SETSIZE; i++) {
+        CPU_SET(i, &processors);
+    }
+    pthread_setaffinity_np(pthread_self(), sizeof(processors), &processors);
+}
+
+void *exporter_run(void *state)
+{
+    struct tracez_exporter *exporter = state;
+
+    use_all_processors();
+    pthread_setname_np(pthread_self(), "tracez");
+    exporter->tick_ns = exporter_now_ns() + exporter->config.interval_ms * NS_PER_MS;
+    for (;;) {
+        uint64_t now_ns = exporter_now_ns();
+        take_orders(exporter, now_ns);
+        if (is_over(exporter, now_ns)) {
+            break;
+        }
+        turn(exporter, now_ns);
+    }
+    wind_up(exporter);
+    return NULL;
+}

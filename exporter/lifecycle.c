@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Making, starting, stopping and freeing the exporter: what the host's threads call. Stopping is
+ * bounded whatever name lookups, TCP or the backend do: the thread is told a deadline, and if it
+ * has not ended soon after, it is left behind with everything that it may touch. */
+#include "exporter.h"
+
+#include "config.h"
+#include "refusal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_S UINT64_C(1000000000)
+#define WIND_UP_MS 150 /* from the deadline until the thread counts as stuck */
+
+/* ---- Create and destroy ---------------------------------------------------------------------- */
+
+/* Runs on the request path: one write, no block, errno as it was. */
+static void wake(void *state)
+{
+    const struct tracez_exporter *exporter = state;
+    const uint64_t one = 1;
+    int saved_errno = errno;
+
+    /* It can only fail when the counter is full, and then the thread is awake. */
+    ssize_t ignored = write(exporter->wake_fd, &one, sizeof(one));
+    (void)ignored;
+    errno = saved_errno;
+}
+
+static bool init_shared(struct exporter_shared *shared, const char *endpoint)
+{
+    pthread_condattr_t attributes;
+
+    tracez_exporter_stats_init(&shared->stats);
+    snprintf(shared->stats.endpoint, sizeof(shared->stats.endpoint), "%s", endpoint);
+    if (pthread_condattr_init(&attributes) != 0) {
+        return false;
+    }
+    bool is_done = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
+                   pthread_cond_init(&shared->ended, &attributes) == 0;
+    pthread_condattr_destroy(&attributes);
+    return is_done && pthread_mutex_init(&shared->lock, NULL) == 0;
+}
+
+static void find_collectors(struct tracez_exporter *exporter, struct tracez_tracer *tracer)
+{
+    struct tracez_collector *collector;
+
+    while (exporter->window_count < TRACEZ_COLLECTORS_MAX &&
+           (collector = tracez_tracer_collector(tracer, exporter->window_count)) != NULL) {
+        struct window *window = &exporter->windows[exporter->window_count++];
+        struct tracez_collector_stats stats;
+
+        tracez_collector_stats_init(&stats);
+        tracez_collector_stats(collector, &stats);
+        window->collector = collector;
+        window->half_spans = (stats.spans_max + 1) / 2;
+        tracez_collector_on_batch(collector, exporter->config.batch_size, wake, exporter);
+    }
+}
+
+static uint64_t random_seed(void)
+{
+    uint64_t seed = 0;
+
+    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed)) {
+        seed = exporter_now_ns();
+    }
+    return seed;
+}
+
+/* A half-made exporter is freed by destroy. */
+static enum tracez_result make(struct tracez_exporter *exporter,
+                               const struct tracez_exporter_config *config,
+                               struct tracez_error *error)
+{
+    enum tracez_result result = transport_init(&exporter->transport, config, OTLP_PATH, error);
+
+    if (result != TRACEZ_OK) {
+        return result;
+    }
+    exporter->config = exporter->transport.config;
+    exporter->pool.count_max = config->connections;
+    exporter->pool.body_bytes_max = config->max_batch_bytes;
+    retry_init(&exporter->retry, config->retry_min_ms, config->retry_max_ms, random_seed());
+    if (!init_shared(&exporter->shared, exporter->transport.endpoint.shown)) {
+        return refuse(error, TRACEZ_NO_MEMORY, "exporter: no memory for a lock");
+    }
+    exporter->wake_fd = config->wake_fd;
+    if (exporter->wake_fd < 0) {
+        exporter->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        exporter->owns_wake_fd = true;
+    }
+    if (exporter->wake_fd < 0) {
+        return refuse(error, TRACEZ_SYSTEM, "exporter: no eventfd: %s", strerror(errno));
+    }
+    return TRACEZ_OK;
+}
+
+static void free_exporter(struct tracez_exporter *exporter)
+{
+    for (uint32_t i = 0; i < exporter->window_count; i++) {
+        tracez_collector_on_batch(exporter->windows[i].collector, 0, NULL, NULL);
+    }
+    transport_deinit(&exporter->transport);
+    envelopes_deinit(&exporter->envelopes);
+    batch_pool_trim(&exporter->pool, 0);
+    if (exporter->owns_wake_fd && exporter->wake_fd >= 0) {
+        close(exporter->wake_fd);
+    }
+    free(exporter);
+}
+
+enum tracez_result tracez_exporter_create(const struct tracez_exporter_config *config,
+                                          struct tracez_tracer *tracer,
+                                          struct tracez_exporter **exporter,
+                                          struct tracez_error *error)
+{
+    struct tracez_exporter_config checked;
+    enum tracez_result result = exporter_config_take(&checked, config, error);
+
+    *exporter = NULL;
+    if (result != TRACEZ_OK) {
+        return result;
+    }
+    struct tracez_exporter *created = calloc(1, sizeof(*created));
+    if (created == NULL) {
+        return refuse(error, TRACEZ_NO_MEMORY, "exporter: no memory");
+    }
+    result = make(created, &checked, error);
+    if (result != TRACEZ_OK) {
+        free_exporter(created);
+        return result;
+    }
+    find_collectors(created, tracer);
+    *exporter = created;
+    return TRACEZ_OK;
+}
+
+static bool is_forked_child(const struct tracez_exporter *exporter)
+{
+    return exporter->process != 0 && exporter->process != getpid();
+}
+
+void tracez_exporter_destroy(struct tracez_exporter *exporter)
+{
+    /* In a forked child the thread, its locks and its sockets are the parent's: leave them. */
+    if (exporter == NULL || is_forked_child(exporter)) {
+        return;
+    }
+    if (tracez_exporter_stop(exporter, exporter->config.shutdown_timeout_ms, false) ==
+        TRACEZ_TIMED_OUT) {
+        for (uint32_t i = 0; i < exporter->window_count; i++) {
+            tracez_collector_on_batch(exporter->windows[i].collector, 0, NULL, NULL);
+        }
+        return; /* leaked: the thread may come back to any of it */
+    }
+    free_exporter(exporter);
+}
+
+/* ---- Start and stop -------------------------------------------------------------------------- */
+
+static int create_thread(struct tracez_exporter *exporter)
+{
+    sigset_t all;
+    sigset_t before;
+
+    /* Blocked before it starts: no signal of the host's may land there. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int status = pthread_create(&exporter->thread, NULL, exporter_run, exporter);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return status;
+}
+
+enum tracez_result tracez_exporter_start(struct tracez_exporter *exporter,
+                                         struct tracez_error *error)
+{
+    struct exporter_shared *shared = &exporter->shared;
+
+    if (is_forked_child(exporter)) {
+        return refuse(error, TRACEZ_BUSY, "exporter: it belongs to the process that started it");
+    }
+    pthread_mutex_lock(&shared->lock);
+    bool is_idle = shared->phase == EXPORTER_IDLE;
+    pthread_mutex_unlock(&shared->lock);
+    if (!is_idle) {
+        return refuse(error, TRACEZ_BUSY, "exporter: started already");
+    }
+    if (!transport_open(&exporter->transport)) {
+        return refuse(error, TRACEZ_NO_MEMORY, "exporter: libcurl has no memory");
+    }
+    exporter->process = getpid();
+    exporter->lease_ns = 0;
+    shared->orders = exporter->orders = (struct exporter_orders){0};
+    shared->phase = EXPORTER_RUNNING;
+    shared->is_open = true;
+    int status = create_thread(exporter);
+    if (status != 0) {
+        shared->phase = EXPORTER_IDLE;
+        shared->is_open = false;
+        transport_close(&exporter->transport);
+        return refuse(error, TRACEZ_SYSTEM, "exporter: no thread: %s", strerror(status));
+    }
+    return TRACEZ_OK;
+}
+
+/* Gives orders and waits until the thread has ended, or should have. */
+static enum exporter_phase stop_thread(struct tracez_exporter *exporter, uint64_t deadline_ns,
+                                       bool keep_rest)
+{
+    struct exporter_shared *shared = &exporter->shared;
+    uint64_t patience_ns = deadline_ns + WIND_UP_MS * NS_PER_MS;
+    const struct timespec patience = {
+        .tv_sec = (time_t)(patience_ns / NS_PER_S),
+        .tv_nsec = (long)(patience_ns % NS_PER_S),
+    };
+    int status = 0;
+
+    pthread_mutex_lock(&shared->lock);
+    shared->orders.stop = true;
+    shared->orders.keep_rest = keep_rest;
+    shared->orders.deadline_ns = deadline_ns;
+    if (shared->is_open) {
+        transport_wake(&exporter->transport);
+    }
+    while (shared->phase == EXPORTER_RUNNING && status == 0) {
+        status = pthread_cond_timedwait(&shared->ended, &shared->lock, &patience);
+    }
+    if (shared->phase == EXPORTER_RUNNING) {
+        shared->phase = EXPORTER_STUCK;
+        pthread_detach(exporter->thread);
+    }
+    enum exporter_phase phase = shared->phase;
+    pthread_mutex_unlock(&shared->lock);
+    return phase;
+}
+
+enum tracez_result tracez_exporter_stop(struct tracez_exporter *exporter, uint32_t timeout_ms,
+                                        bool keep_rest)
+{
+    uint64_t deadline_ns = exporter_now_ns() + timeout_ms * NS_PER_MS;
+
+    if (is_forked_child(exporter)) {
+        return TRACEZ_OK;
+    }
+    switch (stop_thread(exporter, deadline_ns, keep_rest)) {
+    case EXPORTER_ENDED:
+        pthread_join(exporter->thread, NULL); /* it has nothing left to do but return */
+        exporter->shared.phase = EXPORTER_IDLE;
+        return TRACEZ_OK;
+    case EXPORTER_STUCK:
+        return TRACEZ_TIMED_OUT;
+    default:
+        return TRACEZ_OK; /* it was not started */
+    }
+}
+
+void tracez_exporter_flush(struct tracez_exporter *exporter)
+{
+    struct exporter_shared *shared = &exporter->shared;
+
+    if (is_forked_child(exporter)) {
+        return;
+    }
+    pthread_mutex_lock(&shared->lock);
+    shared->orders.flush = true;
+    if (shared->is_open) {
+        transport_wake(&exporter->transport);
+    }
+    pthread_mutex_unlock(&shared->lock);
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * POST requests with libcurl. A handle keeps its options for life; only the body changes. What a
+ * backend sends is bounded in every direction: time, headers, body, memory. Redirects are never
+ * followed, proxies of the environment never used: bodies go where the configuration says. */
+#include "transport.h"
+
+#include "header.h"
+#include "refusal.h"
+
+#include <ctype.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEPT_CAPACITY_MIN 1024
+#define PAUSE_AFTER_ERROR_MS 100
+
+static pthread_once_t global_once = PTHREAD_ONCE_INIT;
+static CURLcode global_result; /* written under global_once */
+
+static void init_global(void)
+{
+    global_result = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+/* ---- Set-up ---------------------------------------------------------------------------------- */
+
+static bool add_header(struct curl_slist **headers, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(*headers, line);
+
+    *headers = longer != NULL ? longer : *headers;
+    return longer != NULL;
+}
+
+static bool add_headers(struct transport *transport, const struct tracez_exporter_config *config)
+{
+    char line[HEADER_LINE_BYTES_MAX];
+    /* Without "Expect:" libcurl waits a second for permission to send more than 1 MB. */
+    bool is_added = add_header(&transport->headers, "Content-Type: application/json") &&
+                    add_header(&transport->headers, "Expect:");
+
+    for (size_t i = 0; i < config->header_count && is_added; i++) {
+        header_format(&config->headers[i], line);
+        is_added = add_header(&transport->headers, line);
+    }
+    return is_added;
+}
+
+enum tracez_result transport_init(struct transport *transport,
+                                  const struct tracez_exporter_config *config, const char *path,
+                                  struct tracez_error *error)
+{
+    *transport = (struct transport){.config = *config};
+    transport->config.headers = NULL;
+    transport->config.header_count = 0;
+    transport->config.endpoint = NULL;
+
+    enum tracez_result result = endpoint_init(&transport->endpoint, config->endpoint, path, error);
+    if (result != TRACEZ_OK) {
+        return result;
+    }
+    transport->transfers = calloc(config->connections, sizeof(transport->transfers[0]));
+    if (transport->transfers == NULL || !add_headers(transport, config)) {
+        transport_deinit(transport);
+        return refuse(error, TRACEZ_NO_MEMORY, "exporter: no memory");
+    }
+    return TRACEZ_OK;
+}
+
+void transport_deinit(struct transport *transport)
+{
+    endpoint_deinit(&transport->endpoint);
+    curl_slist_free_all(transport->headers);
+    free(transport->transfers);
+    *transport = (struct transport){0};
+}
+
+bool transport_open(struct transport *transport)
+{
+    long connections = (long)transport->config.connections;
+
+    pthread_once(&global_once, init_global);
+    transport->multi = global_result == CURLE_OK ? curl_multi_init() : NULL;
+    if (transport->multi == NULL) {
+        return false;
+    }
+    curl_multi_setopt(transport->multi, CURLMOPT_MAX_HOST_CONNECTIONS, connections);
+    curl_multi_setopt(transport->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
+    curl_multi_setopt(transport->multi, CURLMOPT_MAXCONNECTS, connections);
+    return true;
+}
+
+static void end_transfer(struct transport *transport, struct transfer *transfer)
+{
+    curl_multi_remove_handle(transport->multi, transfer->easy);
+    transfer->request = NULL;
+    transport->active--;
+}
+
+void transport_close(struct transport *transport)
+{
+    if (transport->multi == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < transport->config.connections; i++) {
+        struct transfer *transfer = &transport->transfers[i];
+        if (transfer->request != NULL) {
+            end_transfer(transport, transfer);
+        }
+        curl_easy_cleanup(transfer->easy);
+        free(transfer->kept);
+        *transfer = (struct transfer){0};
+    }
+    curl_multi_cleanup(transport->multi);
+    transport->multi = NULL;
+}
+
+/* ---- Responses ------------------------------------------------------------------------------- */
+
+static void keep(struct transfer *transfer, const char *bytes, size_t count)
+{
+    size_t kept = count < RESPONSE_KEPT_BYTES - transfer->kept_bytes
+                      ? count
+                      : RESPONSE_KEPT_BYTES - transfer->kept_bytes;
+    size_t capacity = transfer->kept_capacity != 0 ? transfer->kept_capacity : KEPT_CAPACITY_MIN;
+
+    transfer->is_cut = transfer->is_cut || kept < count;
+    while (capacity < transfer->kept_bytes + kept) {
+        capacity *= 2;
+    }
+    if (capacity > transfer->kept_capacity) {
+        char *grown = realloc(transfer->kept, capacity);
+        if (grown == NULL) {
+            transfer->is_cut = true;
+            return;
+        }
+        transfer->kept = grown;
+        transfer->kept_capacity = capacity;
+    }
+    memcpy(transfer->kept + transfer->kept_bytes, bytes, kept);
+    transfer->kept_bytes += kept;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *state)
+{
+    struct transfer *transfer = state;
+
+    transfer->read_bytes += size * count;
+    if (transfer->read_bytes > RESPONSE_READ_BYTES) {
+        transfer->is_cut = true;
+        return 0;
+    }
+    if (!transfer->is_cut && count > 0) {
+        keep(transfer, bytes, size * count);
+    }
+    return size * count;
+}
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *state)
+{
+    struct transfer *transfer = state;
+
+    (void)bytes;
+    transfer->header_bytes += size * count;
+    if (transfer->header_bytes > RESPONSE_HEADER_BYTES) {
+        transfer->is_cut = true;
+        return 0;
+    }
+    return size * count;
+}
+
+/* ---- Requests -------------------------------------------------------------------------------- */
+
+struct number_option {
+    CURLoption option;
+    long value;
+};
+
+static bool set_numbers(CURL *easy, const struct tracez_exporter_config *config)
+{
+    const struct number_option options[] = {
+        {CURLOPT_NOSIGNAL, 1},
+        {CURLOPT_POST, 1},
+        {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1},
+        {CURLOPT_FOLLOWLOCATION, 0},
+        {CURLOPT_SSL_VERIFYPEER, 1},
+        {CURLOPT_SSL_VERIFYHOST, 2},
+        {CURLOPT_QUICK_EXIT, 1}, /* do not wait for a name lookup that hangs */
+        {CURLOPT_TIMEOUT_MS, (long)config->timeout_ms},
+        {CURLOPT_CONNECTTIMEOUT_MS, (long)config->connect_timeout_ms},
+        {CURLOPT_MAXAGE_CONN, (long)config->keepalive_timeout_ms / 1000},
+        {CURLOPT_TCP_KEEPALIVE, 1},
+    };
+
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        if (curl_easy_setopt(easy, options[i].option, options[i].value) != CURLE_OK) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static CURL *make_easy(const struct transport *transport, struct transfer *transfer)
+{
+    char user_agent[64];
+    CURL *easy = curl_easy_init();
+
+    snprintf(user_agent, sizeof(user_agent), "tracez/%s", tracez_version());
+    if (easy != NULL && set_numbers(easy, &transport->config) &&
+        curl_easy_setopt(easy, CURLOPT_URL, transport->endpoint.url) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_USERAGENT, user_agent) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transport->headers) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK) {
+        return easy;
+    }
+    curl_easy_cleanup(easy);
+    return NULL;
+}
+
+static struct transfer *free_transfer(struct transport *transport)
+{
+    for (uint32_t i = 0; i < transport->config.connections; i++) {
+        struct transfer *transfer = &transport->transfers[i];
+        if (transfer->request == NULL) {
+            if (transfer->easy == NULL) {
+                transfer->easy = make_easy(transport, transfer);
+            }
+            return transfer->easy != NULL ? transfer : NULL;
+        }
+    }
+    return NULL;
+}
+
+bool transport_is_full(const struct transport *transport)
+{
+    return transport->active == transport->config.connections;
+}
+
+bool transport_send(struct transport *transport, struct tracez_text body, void *request)
+{
+    struct transfer *transfer = free_transfer(transport);
+
+    if (transfer == NULL) {
+        return false;
+    }
+    transfer->kept_bytes = 0;
+    transfer->read_bytes = 0;
+    transfer->header_bytes = 0;
+    transfer->is_cut = false;
+    if (curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body.text) != CURLE_OK ||
+        curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.bytes) !=
+            CURLE_OK ||
+        curl_multi_add_handle(transport->multi, transfer->easy) != CURLM_OK) {
+        return false;
+    }
+    transfer->request = request;
+    transport->active++;
+    return true;
+}
+
+void transport_wait(struct transport *transport, int wake_fd, int timeout_ms)
+{
+    struct curl_waitfd wake = {.fd = wake_fd, .events = CURL_WAIT_POLLIN};
+    int running;
+
+    if (curl_multi_poll(transport->multi, &wake, wake_fd >= 0 ? 1 : 0, timeout_ms, NULL) !=
+        CURLM_OK) {
+        /* No memory, or no descriptors: it may go by, but not sooner for asking at once. */
+        poll(NULL, 0, timeout_ms < PAUSE_AFTER_ERROR_MS ? timeout_ms : PAUSE_AFTER_ERROR_MS);
+    }
+    curl_multi_perform(transport->multi, &running);
+}
+
+void transport_wake(struct transport *transport)
+{
+    if (transport->multi != NULL) {
+        curl_multi_wakeup(transport->multi);
+    }
+}
+
+/* ---- Results --------------------------------------------------------------------------------- */
+
+static enum transport_ending ending_of(CURLcode code, long status)
+{
+    switch (code) {
+    case CURLE_OK:
+        return TRANSPORT_ANSWERED;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_SEND_FAIL_REWIND:
+    case CURLE_AGAIN:
+    case CURLE_NO_CONNECTION_AVAILABLE:
+    case CURLE_FAILED_INIT:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return TRANSPORT_UNANSWERED;
+    case CURLE_OUT_OF_MEMORY: /* also libcurl's word for a header line that is too long */
+        return status != 0 ? TRANSPORT_ANSWERED : TRANSPORT_UNANSWERED;
+    default:
+        /* A response that went wrong after its status, or that we cut off: the status stands. */
+        return status != 0 ? TRANSPORT_ANSWERED : TRANSPORT_BROKEN;
+    }
+}
+
+static void describe(CURL *easy, CURLcode code, struct transport_result *result)
+{
+    long os_error = 0;
+    const char *text = curl_easy_strerror(code);
+    char system_text[96] = "";
+
+    curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_error);
+    if (result->ending == TRANSPORT_ANSWERED) {
+        snprintf(result->text, sizeof(result->text), "HTTP %d", result->status);
+        return;
+    }
+    if (code == CURLE_OPERATION_TIMEDOUT) {
+        text = "timed out";
+    } else if (code == CURLE_UNSUPPORTED_PROTOCOL) {
+        text = "the answer is not HTTP/1.1 (a gRPC port?)";
+    } else if (code == CURLE_COULDNT_CONNECT && os_error != 0) {
+        text = strerror_r((int)os_error, system_text, sizeof(system_text));
+    }
+    snprintf(result->text, sizeof(result->text), "%s", text);
+    result->text[0] = (char)tolower((unsigned char)result->text[0]);
+}
+
+static void read_result(const struct transfer *transfer, CURLcode code,
+                        struct transport_result *result)
+{
+    long status = 0;
+    long connections = 0;
+    curl_off_t retry_after_s = 0;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connections);
+    curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+    *result = (struct transport_result){
+        .request = transfer->request,
+        .ending = ending_of(code, status),
+        .status = (int)status,
+        .retry_after_s = retry_after_s,
+        .body = {transfer->kept, transfer->kept_bytes},
+        .is_cut = transfer->is_cut || code != CURLE_OK,
+        .connections_opened = (uint32_t)connections,
+    };
+    describe(transfer->easy, code, result);
+}
+
+bool transport_next(struct transport *transport, struct transport_result *result)
+{
+    CURLMsg *message;
+    int left;
+
+    while ((message = curl_multi_info_read(transport->multi, &left)) != NULL) {
+        char *private = NULL;
+
+        if (message->msg != CURLMSG_DONE) {
+            continue;
+        }
+        CURLcode code = message->data.result; /* removing the handle frees the message */
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
+        struct transfer *transfer = (struct transfer *)(void *)private;
+        read_result(transfer, code, result);
+        end_transfer(transport, transfer);
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reading into batches and acknowledging them. Every span that was read is in exactly one batch's
+ * outcome when that is acknowledged; what reading skipped as corrupt lies between two marks and is
+ * counted by the acknowledgement itself. */
+#include "window.h"
+
+struct reading {
+    struct batch *batch;
+    struct envelopes *envelopes;
+    const struct tracez_collector *collector;
+    bool lacks_memory;
+};
+
+static bool read_one(const struct tracez_record *record, void *state)
+{
+    struct reading *reading = state;
+    struct batch *batch = reading->batch;
+
+    switch (otlp_body_add(&batch->body, reading->envelopes, reading->collector, record)) {
+    case OTLP_ADDED:
+        return true;
+    case OTLP_FULL:
+        if (batch->body.spans > 0) {
+            return false;
+        }
+        batch->outcome.dropped[TRACEZ_DROP_OVERSIZE]++;
+        return true;
+    case OTLP_NO_MEMORY:
+        break;
+    }
+    reading->lacks_memory = true;
+    return false;
+}
+
+static void append(struct window *window, struct batch *batch)
+{
+    if (window->last != NULL) {
+        window->last->next = batch;
+    } else {
+        window->first = batch;
+    }
+    window->last = batch;
+    window->count++;
+}
+
+struct batch *window_read(struct window *window, struct batch_pool *pool,
+                          struct envelopes *envelopes, uint32_t spans_max)
+{
+    struct reading reading = {batch_take(pool), envelopes, window->collector, false};
+
+    if (reading.batch == NULL) {
+        return NULL;
+    }
+    size_t taken = tracez_collector_read(window->collector, spans_max, read_one, &reading,
+                                         &reading.batch->mark);
+    if (taken == 0 && reading.lacks_memory) {
+        batch_return(pool, reading.batch);
+        return NULL;
+    }
+    /* Nothing left to read, though more were due: somebody's estimate, or corrupt ones. */
+    window->due_spans = taken == 0 || taken > window->due_spans ? 0 : window->due_spans - taken;
+    reading.batch->state = reading.batch->body.spans > 0 ? BATCH_WAITING : BATCH_DONE;
+    append(window, reading.batch);
+    return reading.batch;
+}
+
+struct batch *window_find(const struct window *window, enum batch_state state)
+{
+    struct batch *batch = window->first;
+
+    while (batch != NULL && batch->state != state) {
+        batch = batch->next;
+    }
+    return batch;
+}
+
+static struct batch *remove_first(struct window *window)
+{
+    struct batch *batch = window->first;
+
+    window->first = batch->next;
+    window->last = window->first == NULL ? NULL : window->last;
+    window->count--;
+    return batch;
+}
+
+uint64_t window_settle(struct window *window, struct batch_pool *pool)
+{
+    uint64_t exported = 0;
+
+    while (window->first != NULL && window->first->state == BATCH_DONE) {
+        struct batch *batch = remove_first(window);
+        tracez_collector_acknowledge(window->collector, &batch->mark, &batch->outcome);
+        exported += batch->outcome.exported;
+        batch_return(pool, batch);
+    }
+    /* A done batch that has to wait needs its body no more. */
+    for (struct batch *batch = window->first; batch != NULL; batch = batch->next) {
+        if (batch->state == BATCH_DONE) {
+            otlp_body_deinit(&batch->body);
+        }
+    }
+    return exported;
+}
+
+static bool skip(const struct tracez_record *record, void *state)
+{
+    (void)record;
+    (void)state;
+    return true;
+}
+
+void window_give_up(struct window *window, struct batch_pool *pool, enum tracez_drop reason)
+{
+    struct tracez_outcome outcome = {0};
+    struct tracez_mark mark;
+
+    for (struct batch *batch = window->first; batch != NULL; batch = batch->next) {
+        if (batch->state != BATCH_DONE) {
+            batch->outcome.dropped[reason] += batch->body.spans;
+            batch->state = BATCH_DONE;
+        }
+    }
+    window_settle(window, pool);
+    /* Only what is there now: writers may go on for ever. */
+    outcome.dropped[reason] = tracez_collector_read(
+        window->collector, tracez_collector_unread(window->collector), skip, NULL, &mark);
+    tracez_collector_acknowledge(window->collector, &mark, &outcome);
+}
+
+void window_abandon(struct window *window, struct batch_pool *pool)
+{
+    while (window->first != NULL) {
+        batch_return(pool, remove_first(window));
+    }
+    window->due_spans = 0;
+    tracez_collector_rewind(window->collector);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A window: one collector's batches that were read and not yet acknowledged, in the order of
+ * reading. They may end in any order; they are acknowledged in this one, so a batch that is done
+ * early waits for those before it. The exporter thread's only, and only while it holds the lease.
+ */
+#ifndef TRACEZ_EXPORTER_WINDOW_H
+#define TRACEZ_EXPORTER_WINDOW_H
+
+#include "batch.h"
+
+#define WINDOW_BATCHES_MAX 128 /* done ones that wait for a slow one included */
+
+struct window {
+    struct tracez_collector *collector; /* borrowed */
+    struct batch *first;
+    struct batch *last;
+    uint32_t count;
+    uint64_t due_spans;  /* these leave without waiting for a full batch */
+    uint64_t half_spans; /* half of what the collector holds */
+};
+
+/* Reads up to spans_max unread spans into a new batch. It is BATCH_WAITING, or BATCH_DONE at once
+ * when there is nothing to send in it (spans that are too long for any body are counted as
+ * oversize). NULL: no memory. */
+struct batch *window_read(struct window *window, struct batch_pool *pool,
+                          struct envelopes *envelopes, uint32_t spans_max);
+
+/* The first batch in this state, or NULL. */
+struct batch *window_find(const struct window *window, enum batch_state state);
+
+/* Acknowledges what is done, up to the first batch that is not, and returns how many spans of it
+ * were exported. */
+uint64_t window_settle(struct window *window, struct batch_pool *pool);
+
+/* Ends all batches that are not done, and takes the unread spans out of the collector, for this
+ * reason. */
+void window_give_up(struct window *window, struct batch_pool *pool, enum tracez_drop reason);
+
+/* Forgets the batches; their spans become unread again. */
+void window_abandon(struct window *window, struct batch_pool *pool);
+
+#endif
