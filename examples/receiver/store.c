@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+#include "store.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tree.h"
+
+struct trace {
+    char trace_id[33];
+    bool is_written; /* as it is now */
+    uint64_t changed_ms;
+    size_t span_count;
+    size_t bytes;
+    struct span *spans[STORE_TRACE_SPANS_MAX];
+};
+
+/* A ring: traces[first], oldest first. The newest are looked at first, so a trace that is still
+ * growing is found at once. */
+struct store {
+    pthread_mutex_t lock;
+    struct trace *traces[STORE_TRACES_MAX];
+    size_t first;
+    size_t count;
+    size_t bytes;
+    uint64_t received;
+    uint64_t evicted; /* spans that made room for newer ones, or did not fit their trace */
+    bool drop_one;
+};
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static struct trace *trace_at(const struct store *store, size_t index)
+{
+    return store->traces[(store->first + index) % STORE_TRACES_MAX];
+}
+
+static void destroy_trace(struct trace *trace)
+{
+    for (size_t i = 0; i < trace->span_count; i++) {
+        span_destroy(trace->spans[i]);
+    }
+    free(trace);
+}
+
+struct store *store_create(bool drop_one)
+{
+    struct store *store = calloc(1, sizeof(*store));
+
+    if (store != NULL) {
+        pthread_mutex_init(&store->lock, NULL);
+        store->drop_one = drop_one;
+    }
+    return store;
+}
+
+void store_destroy(struct store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < store->count; i++) {
+        destroy_trace(trace_at(store, i));
+    }
+    pthread_mutex_destroy(&store->lock);
+    free(store);
+}
+
+static void evict_oldest(struct store *store)
+{
+    struct trace *oldest = trace_at(store, 0);
+
+    store->evicted += oldest->span_count;
+    store->bytes -= oldest->bytes;
+    store->first = (store->first + 1) % STORE_TRACES_MAX;
+    store->count--;
+    destroy_trace(oldest);
+}
+
+/* The span's trace, made when it is a new one; NULL without memory. */
+static struct trace *find_trace(struct store *store, const struct span *span)
+{
+    for (size_t i = store->count; i > 0; i--) {
+        struct trace *trace = trace_at(store, i - 1);
+        if (memcmp(trace->trace_id, span->trace_id, sizeof(trace->trace_id)) == 0) {
+            return trace;
+        }
+    }
+    struct trace *added = calloc(1, sizeof(*added));
+    if (added == NULL) {
+        return NULL;
+    }
+    memcpy(added->trace_id, span->trace_id, sizeof(added->trace_id));
+    added->bytes = sizeof(*added);
+    if (store->count == STORE_TRACES_MAX) {
+        evict_oldest(store);
+    }
+    store->traces[(store->first + store->count++) % STORE_TRACES_MAX] = added;
+    store->bytes += added->bytes;
+    return added;
+}
+
+/* False: there is no room for it, and it stays the caller's. */
+static bool keep(struct store *store, struct span *span)
+{
+    struct trace *trace = find_trace(store, span);
+
+    if (trace == NULL || trace->span_count == STORE_TRACE_SPANS_MAX) {
+        return false;
+    }
+    trace->spans[trace->span_count++] = span;
+    trace->bytes += span->bytes;
+    trace->changed_ms = now_ms();
+    trace->is_written = false;
+    store->bytes += span->bytes;
+    while (store->bytes > STORE_BYTES_MAX) {
+        evict_oldest(store); /* at the latest when it is this one */
+    }
+    return true;
+}
+
+void store_add(struct store *store, struct span *span)
+{
+    pthread_mutex_lock(&store->lock);
+    store->received++;
+    if (store->drop_one && span->kind == SPAN_KIND_SERVER) {
+        store->drop_one = false;
+        span_destroy(span);
+    } else if (!keep(store, span)) {
+        store->evicted++;
+        span_destroy(span);
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
+void store_write_quiet(struct store *store, unsigned quiet_ms, size_t traces_max, bool colours,
+                       FILE *out)
+{
+    uint64_t now = now_ms();
+    size_t written = 0;
+    size_t skipped = 0;
+
+    pthread_mutex_lock(&store->lock);
+    for (size_t i = 0; i < store->count; i++) {
+        struct trace *trace = trace_at(store, i);
+        if (trace->is_written || now - trace->changed_ms < quiet_ms) {
+            continue;
+        }
+        trace->is_written = true;
+        if (written == traces_max) {
+            skipped++;
+            continue;
+        }
+        tree_write(trace->spans, trace->span_count, colours, out);
+        written++;
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (skipped > 0) {
+        fprintf(out, "(and %zu further traces, not shown)\n\n", skipped);
+    }
+}
+
+static json_t *text_json(const struct text *text)
+{
+    return json_stringn(text->at != NULL ? text->at : "", text->bytes);
+}
+
+/* 64-bit times as text: many readers of JSON know only doubles. */
+static json_t *number_json(uint64_t number)
+{
+    char digits[24];
+
+    snprintf(digits, sizeof(digits), "%" PRIu64, number);
+    return json_string(digits);
+}
+
+static json_t *span_json(const struct span *span)
+{
+    json_t *tags = json_array();
+
+    for (size_t i = 0; i < span->tag_count; i++) {
+        json_array_append_new(tags, json_pack("[o, o]", text_json(&span->tags[i].key),
+                                              text_json(&span->tags[i].value)));
+    }
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:o}", /* */
+                     "trace_id", span->trace_id, "span_id", span->span_id, "parent_id",
+                     span->parent_id, "kind", span_kind_text(span->kind), "service",
+                     text_json(&span->service), "name", text_json(&span->name), "start_unix_ns",
+                     number_json(span->start_unix_ns), "duration_ns",
+                     number_json(span_duration_ns(span)), "is_error",
+                     span->status == SPAN_STATUS_ERROR, "message", text_json(&span->message),
+                     "tags", tags);
+}
+
+json_t *store_json(struct store *store)
+{
+    json_t *spans = json_array();
+    json_int_t unwritten = 0;
+
+    pthread_mutex_lock(&store->lock);
+    for (size_t i = 0; i < store->count; i++) {
+        const struct trace *trace = trace_at(store, i);
+        unwritten += trace->is_written ? 0 : 1;
+        for (size_t n = 0; n < trace->span_count; n++) {
+            json_array_append_new(spans, span_json(trace->spans[n]));
+        }
+    }
+    json_int_t received = (json_int_t)store->received;
+    json_int_t evicted = (json_int_t)store->evicted;
+    pthread_mutex_unlock(&store->lock);
+    return json_pack("{s:o, s:I, s:I, s:I}", "spans", spans, "received", received, "evicted",
+                     evicted, "unwritten", unwritten);
+}
