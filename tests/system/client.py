@@ -4,6 +4,7 @@
 import socket
 
 SECONDS = 10
+AGENT = "system-test/1.0"
 
 
 def connect(port):
@@ -59,12 +60,15 @@ def read_all(connection):
         chunks.append(chunk)
 
 
-def request(method="GET", target="/", headers=(), body=b"", version="1.1", host="shop.example"):
-    """The bytes of a plain request that closes its connection."""
+def request(method="GET", target="/", headers=(), body=b"", version="1.1", host="shop.example",
+            agent=AGENT, keep=False):
+    """The bytes of a plain request, which closes its connection unless told to keep it."""
     lines = ["%s %s HTTP/%s" % (method, target, version)]
     if host is not None:
         lines.append("Host: %s" % host)
-    lines.append("Connection: close")
+    if agent is not None:
+        lines.append("User-Agent: %s" % agent)
+    lines.append("Connection: %s" % ("keep-alive" if keep else "close"))
     lines += ["%s: %s" % header for header in headers]
     if body:
         lines.append("Content-Length: %d" % len(body))

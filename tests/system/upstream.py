@@ -30,7 +30,8 @@ class Received:
 
 class Upstream:
     def __init__(self, answers):
-        """answers: path without query -> whole response as bytes; anything else is a 404."""
+        """answers: path without query -> whole response as bytes, or None to say nothing until the
+        peer leaves; anything else is a 404."""
         self.port = ports.free_port()
         self.address = "127.0.0.1:%d" % self.port
         self.received = []
@@ -65,8 +66,10 @@ class Upstream:
                 if received is None:
                     return
                 self.received.append(received)
-                connection.sendall(self._answers.get(received.path.split("?")[0], NOT_FOUND))
-                connection.shutdown(socket.SHUT_WR)
+                response = self._answers.get(received.path.split("?")[0], NOT_FOUND)
+                if response is not None:
+                    connection.sendall(response)
+                    connection.shutdown(socket.SHUT_WR)
                 while connection.recv(65536):
                     pass  # let the peer close first, so that nothing of the answer is lost
         except OSError:

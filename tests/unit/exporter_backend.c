@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The scripted backend; see exporter_backend.h. One thread polls the listening socket and its
+ * connections; everything that tests look at is under one lock. */
+#include "exporter_backend.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CONNECTIONS_MAX 64
+#define REQUESTS_MAX 4096
+#define STEPS_MAX 64
+#define FLOOD_BYTES_MAX (64 * 1024 * 1024)
+
+struct connection {
+    int fd; /* -1: free */
+    char *input;
+    size_t input_bytes;
+    long held; /* the request that waits for its release, -1: none */
+};
+
+struct request {
+    char *head;
+    char *body;
+    uint64_t arrival_ns;
+    struct backend_step step;
+    bool is_released;
+};
+
+struct backend {
+    pthread_t thread;
+    int listen_fd;
+    int port;
+    char url[64];
+    int wake_fds[2];
+    struct backend_step steps[STEPS_MAX];
+    size_t step_count;
+    struct connection connections[CONNECTIONS_MAX];
+
+    pthread_mutex_t lock; /* all below */
+    bool is_stopping;
+    struct request requests[REQUESTS_MAX];
+    size_t request_count;
+    size_t connection_count;
+    size_t unanswered;
+    size_t unanswered_max;
+    uint64_t flooded_bytes;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+/* ---- Sockets --------------------------------------------------------------------------------- */
+
+static int bind_loopback(int *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t address_bytes = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &address_bytes), 0);
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+int backend_free_port(void)
+{
+    int port;
+
+    close(bind_loopback(&port));
+    return port;
+}
+
+static bool send_all(int fd, const char *bytes, size_t count)
+{
+    while (count > 0) {
+        ssize_t sent = send(fd, bytes, count, MSG_NOSIGNAL);
+        if (sent <= 0) {
+            return false;
+        }
+        bytes += sent;
+        count -= (size_t)sent;
+    }
+    return true;
+}
+
+static void close_connection(struct connection *connection)
+{
+    close(connection->fd);
+    free(connection->input);
+    *connection = (struct connection){.fd = -1, .held = -1};
+}
+
+static void reset_connection(struct connection *connection)
+{
+    struct linger at_once = {.l_onoff = 1};
+
+    setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    close_connection(connection);
+}
+
+/* ---- Answers --------------------------------------------------------------------------------- */
+
+static void flood(struct backend *backend, struct connection *connection, bool in_headers)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\n";
+    char block[4096];
+    uint64_t flooded = 0;
+
+    memset(block, 'x', sizeof(block));
+    if (in_headers) {
+        for (size_t i = 0; i < sizeof(block); i += 64) {
+            memcpy(block + i, "X-Flood: ", 9);
+            memcpy(block + i + 62, "\r\n", 2);
+        }
+    }
+    send_all(connection->fd, head, sizeof(head) - 1);
+    if (!in_headers) {
+        send_all(connection->fd, "\r\n", 2);
+    }
+    while (flooded < FLOOD_BYTES_MAX && send_all(connection->fd, block, sizeof(block))) {
+        flooded += sizeof(block);
+    }
+    pthread_mutex_lock(&backend->lock);
+    backend->flooded_bytes += flooded;
+    pthread_mutex_unlock(&backend->lock);
+    close_connection(connection);
+}
+
+static void write_answer(struct connection *connection, const struct backend_step *step)
+{
+    const char *body = step->body != NULL ? step->body : "{}";
+    size_t extra = step->action == BACKEND_CUT ? 100 : 0;
+    char head[2048];
+    int bytes = snprintf(head, sizeof(head),
+                         "HTTP/1.1 %d Scripted\r\nContent-Type: application/json\r\n%s"
+                         "Content-Length: %zu\r\n\r\n",
+                         step->status != 0 ? step->status : 200,
+                         step->headers != NULL ? step->headers : "", strlen(body) + extra);
+
+    ck_assert_int_lt(bytes, (int)sizeof(head));
+    if (!send_all(connection->fd, head, (size_t)bytes) ||
+        !send_all(connection->fd, body, strlen(body)) || step->action == BACKEND_CUT) {
+        close_connection(connection);
+    }
+}
+
+static void answer(struct backend *backend, struct connection *connection,
+                   const struct backend_step *step)
+{
+    pthread_mutex_lock(&backend->lock);
+    backend->unanswered--;
+    pthread_mutex_unlock(&backend->lock);
+    switch (step->action) {
+    case BACKEND_CLOSE:
+        close_connection(connection);
+        break;
+    case BACKEND_RESET:
+        reset_connection(connection);
+        break;
+    case BACKEND_FLOOD_BODY:
+    case BACKEND_FLOOD_HEADERS:
+        flood(backend, connection, step->action == BACKEND_FLOOD_HEADERS);
+        break;
+    default:
+        write_answer(connection, step);
+    }
+}
+
+/* ---- Requests -------------------------------------------------------------------------------- */
+
+/* Takes a whole request out of the input; its index, or -1 when it is not whole yet. */
+static long take_request(struct backend *backend, struct connection *connection)
+{
+    char *head_end = connection->input_bytes == 0 ? NULL : strstr(connection->input, "\r\n\r\n");
+    char *length = head_end == NULL ? NULL : strcasestr(connection->input, "\r\ncontent-length:");
+
+    if (head_end == NULL || length == NULL) {
+        return -1;
+    }
+    size_t head_bytes = (size_t)(head_end + 4 - connection->input);
+    size_t body_bytes = strtoul(length + strlen("\r\ncontent-length:"), NULL, 10);
+    if (connection->input_bytes < head_bytes + body_bytes) {
+        return -1;
+    }
+    pthread_mutex_lock(&backend->lock);
+    size_t index = backend->request_count++;
+    struct request *request = &backend->requests[index];
+    request->head = strndup(connection->input, head_bytes);
+    request->body = strndup(connection->input + head_bytes, body_bytes);
+    request->arrival_ns = now_ns();
+    request->step =
+        index < backend->step_count ? backend->steps[index] : (struct backend_step){0};
+    backend->unanswered++;
+    backend->unanswered_max = backend->unanswered > backend->unanswered_max
+                                  ? backend->unanswered
+                                  : backend->unanswered_max;
+    pthread_mutex_unlock(&backend->lock);
+    connection->input_bytes -= head_bytes + body_bytes;
+    memmove(connection->input, connection->input + head_bytes + body_bytes,
+            connection->input_bytes);
+    return (long)index;
+}
+
+static void read_input(struct backend *backend, struct connection *connection)
+{
+    enum { BLOCK = 65536 };
+    char *grown = realloc(connection->input, connection->input_bytes + BLOCK + 1);
+
+    ck_assert_ptr_nonnull(grown);
+    connection->input = grown;
+    ssize_t count = recv(connection->fd, grown + connection->input_bytes, BLOCK, MSG_DONTWAIT);
+    if (count <= 0) {
+        if (count == 0 || (errno != EAGAIN && errno != EINTR)) {
+            if (connection->held >= 0) {
+                pthread_mutex_lock(&backend->lock);
+                backend->unanswered--;
+                pthread_mutex_unlock(&backend->lock);
+            }
+            close_connection(connection);
+        }
+        return;
+    }
+    connection->input_bytes += (size_t)count;
+    grown[connection->input_bytes] = '\0';
+    long index = take_request(backend, connection);
+    if (index >= 0) {
+        struct backend_step step = backend->requests[index].step;
+        if (step.action == BACKEND_HOLD) {
+            connection->held = index;
+        } else {
+            answer(backend, connection, &step);
+        }
+    }
+}
+
+static void answer_released(struct backend *backend)
+{
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        struct connection *connection = &backend->connections[i];
+        if (connection->fd < 0 || connection->held < 0) {
+            continue;
+        }
+        pthread_mutex_lock(&backend->lock);
+        struct request request = backend->requests[connection->held];
+        pthread_mutex_unlock(&backend->lock);
+        if (request.is_released) {
+            connection->held = -1;
+            answer(backend, connection, &request.step);
+        }
+    }
+}
+
+static void accept_connection(struct backend *backend)
+{
+    int fd = accept4(backend->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+    for (size_t i = 0; i < CONNECTIONS_MAX && fd >= 0; i++) {
+        if (backend->connections[i].fd < 0) {
+            backend->connections[i].fd = fd;
+            pthread_mutex_lock(&backend->lock);
+            backend->connection_count++;
+            pthread_mutex_unlock(&backend->lock);
+            return;
+        }
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+/* ---- The thread ------------------------------------------------------------------------------ */
+
+static bool is_stopping(struct backend *backend)
+{
+    pthread_mutex_lock(&backend->lock);
+    bool stopping = backend->is_stopping;
+    pthread_mutex_unlock(&backend->lock);
+    return stopping;
+}
+
+static void *serve(void *state)
+{
+    struct backend *backend = state;
+    struct pollfd polled[CONNECTIONS_MAX + 2];
+    char drained[16];
+
+    while (!is_stopping(backend)) {
+        polled[0] = (struct pollfd){.fd = backend->listen_fd, .events = POLLIN};
+        polled[1] = (struct pollfd){.fd = backend->wake_fds[0], .events = POLLIN};
+        for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+            polled[i + 2] = (struct pollfd){.fd = backend->connections[i].fd, .events = POLLIN};
+        }
+        poll(polled, CONNECTIONS_MAX + 2, -1);
+        if (polled[1].revents != 0 && read(backend->wake_fds[0], drained, sizeof(drained)) > 0) {
+            answer_released(backend);
+        }
+        for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+            if (polled[i + 2].revents != 0 && backend->connections[i].fd >= 0) {
+                read_input(backend, &backend->connections[i]);
+            }
+        }
+        if (polled[0].revents != 0) {
+            accept_connection(backend);
+        }
+    }
+    return NULL;
+}
+
+static void wake(struct backend *backend)
+{
+    ck_assert_int_eq(write(backend->wake_fds[1], "x", 1), 1);
+}
+
+struct backend *backend_start(const struct backend_step *steps, size_t step_count)
+{
+    struct backend *backend = calloc(1, sizeof(*backend));
+
+    ck_assert_ptr_nonnull(backend);
+    ck_assert_uint_le(step_count, STEPS_MAX);
+    if (step_count > 0) {
+        memcpy(backend->steps, steps, step_count * sizeof(steps[0]));
+    }
+    backend->step_count = step_count;
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        backend->connections[i] = (struct connection){.fd = -1, .held = -1};
+    }
+    pthread_mutex_init(&backend->lock, NULL);
+    backend->listen_fd = bind_loopback(&backend->port);
+    ck_assert_int_eq(listen(backend->listen_fd, 128), 0);
+    ck_assert_int_eq(pipe2(backend->wake_fds, O_CLOEXEC), 0);
+    snprintf(backend->url, sizeof(backend->url), "http://127.0.0.1:%d", backend->port);
+    ck_assert_int_eq(pthread_create(&backend->thread, NULL, serve, backend), 0);
+    return backend;
+}
+
+void backend_stop(struct backend *backend)
+{
+    pthread_mutex_lock(&backend->lock);
+    backend->is_stopping = true;
+    pthread_mutex_unlock(&backend->lock);
+    wake(backend);
+    pthread_join(backend->thread, NULL);
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        if (backend->connections[i].fd >= 0) {
+            close_connection(&backend->connections[i]);
+        }
+    }
+    for (size_t i = 0; i < backend->request_count; i++) {
+        free(backend->requests[i].head);
+        free(backend->requests[i].body);
+    }
+    close(backend->listen_fd);
+    close(backend->wake_fds[0]);
+    close(backend->wake_fds[1]);
+    pthread_mutex_destroy(&backend->lock);
+    free(backend);
+}
+
+/* ---- What tests ask -------------------------------------------------------------------------- */
+
+const char *backend_url(const struct backend *backend)
+{
+    return backend->url;
+}
+
+int backend_port(const struct backend *backend)
+{
+    return backend->port;
+}
+
+size_t backend_request_count(struct backend *backend)
+{
+    pthread_mutex_lock(&backend->lock);
+    size_t count = backend->request_count;
+    pthread_mutex_unlock(&backend->lock);
+    return count;
+}
+
+size_t backend_connection_count(struct backend *backend)
+{
+    pthread_mutex_lock(&backend->lock);
+    size_t count = backend->connection_count;
+    pthread_mutex_unlock(&backend->lock);
+    return count;
+}
+
+uint64_t backend_flooded_bytes(struct backend *backend)
+{
+    pthread_mutex_lock(&backend->lock);
+    uint64_t bytes = backend->flooded_bytes;
+    pthread_mutex_unlock(&backend->lock);
+    return bytes;
+}
+
+size_t backend_unanswered_max(struct backend *backend)
+{
+    pthread_mutex_lock(&backend->lock);
+    size_t count = backend->unanswered_max;
+    pthread_mutex_unlock(&backend->lock);
+    return count;
+}
+
+void backend_wait_requests(struct backend *backend, size_t count)
+{
+    uint64_t deadline_ns = now_ns() + BACKEND_DEADLINE_MS * UINT64_C(1000000);
+
+    while (backend_request_count(backend) < count) {
+        ck_assert_msg(now_ns() < deadline_ns, "%zu requests came, %zu expected",
+                      backend_request_count(backend), count);
+        poll(NULL, 0, 1);
+    }
+}
+
+static struct request *request_at(struct backend *backend, size_t index)
+{
+    ck_assert_uint_lt(index, backend_request_count(backend));
+    return &backend->requests[index];
+}
+
+const char *backend_head(struct backend *backend, size_t index)
+{
+    return request_at(backend, index)->head;
+}
+
+const char *backend_body(struct backend *backend, size_t index)
+{
+    return request_at(backend, index)->body;
+}
+
+uint64_t backend_arrival_ns(struct backend *backend, size_t index)
+{
+    return request_at(backend, index)->arrival_ns;
+}
+
+void backend_release(struct backend *backend, size_t index)
+{
+    struct request *request = request_at(backend, index);
+
+    pthread_mutex_lock(&backend->lock);
+    request->is_released = true;
+    pthread_mutex_unlock(&backend->lock);
+    wake(backend);
+}
+
+size_t backend_body_spans(struct backend *backend, size_t index)
+{
+    json_error_t error;
+    json_t *root = json_loads(backend_body(backend, index), JSON_ALLOW_NUL, &error);
+    size_t i;
+    size_t spans = 0;
+    json_t *entry;
+
+    ck_assert_msg(root != NULL, "body %zu is not JSON: %s", index, error.text);
+    ck_assert_uint_gt(json_array_size(json_object_get(root, "resourceSpans")), 0);
+    json_array_foreach(json_object_get(root, "resourceSpans"), i, entry)
+    {
+        json_t *scope = json_array_get(json_object_get(entry, "scopeSpans"), 0);
+        size_t count = json_array_size(json_object_get(scope, "spans"));
+        ck_assert_uint_gt(count, 0);
+        spans += count;
+    }
+    json_decref(root);
+    return spans;
+}
+
+size_t backend_accepted_spans(struct backend *backend)
+{
+    size_t spans = 0;
+
+    for (size_t i = 0; i < backend_request_count(backend); i++) {
+        const struct backend_step *step = &backend->requests[i].step;
+        if (step->action == BACKEND_ANSWER && (step->status == 0 || step->status / 100 == 2)) {
+            spans += backend_body_spans(backend, i);
+        }
+    }
+    return spans;
+}
