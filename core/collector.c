@@ -197,13 +197,22 @@ static void pause_briefly(int round)
 #endif
 }
 
+/* In the writer's line of the ledger, and for this collector. */
+static void count_refused(const struct ledger_writer *writer, enum tracez_drop reason,
+                          ledger_counter *refused)
+{
+    ledger_count(writer, &writer->line->dropped[reason]);
+    /* Relaxed: it stands for itself. */
+    atomic_fetch_add_explicit(refused, 1, memory_order_relaxed);
+}
+
 void collector_push(const struct tracez_collector *collector, const struct ledger_writer *writer,
                     const struct record_header *header, const unsigned char *entries)
 {
-    struct ledger_line *line = writer->line;
+    struct collector_memory *memory = collector->memory;
 
     if (header->record_bytes > collector->geometry.ring_bytes / 2) {
-        ledger_count(writer, &line->dropped[TRACEZ_DROP_OVERSIZE]);
+        count_refused(writer, TRACEZ_DROP_OVERSIZE, &memory->refused_oversize);
         return;
     }
     enum shard_push result = push_somewhere(collector, writer->index, header, entries);
@@ -212,10 +221,10 @@ void collector_push(const struct tracez_collector *collector, const struct ledge
         result = push_somewhere(collector, writer->index, header, entries);
     }
     if (result == SHARD_FULL || result == SHARD_TAKEN) {
-        ledger_count(writer, &line->dropped[TRACEZ_DROP_QUEUE_FULL]);
+        count_refused(writer, TRACEZ_DROP_QUEUE_FULL, &memory->refused_queue_full);
         return;
     }
-    ledger_count(writer, &line->pushed);
+    ledger_count(writer, &writer->line->pushed);
     if (result == SHARD_PUSHED_BATCH && collector->wake != NULL) {
         collector->wake(collector->wake_state);
     }
@@ -260,6 +269,7 @@ static struct fill fill_of(const struct tracez_collector *collector)
 void tracez_collector_stats(const struct tracez_collector *collector,
                             struct tracez_collector_stats *stats)
 {
+    const struct collector_memory *memory = collector->memory;
     struct tracez_collector_stats sum = {.struct_bytes = sizeof(sum)};
     struct fill fill = fill_of(collector);
     uint64_t spans_percent = (fill.queued + fill.inflight) * 100 / collector->geometry.spans_max;
@@ -274,11 +284,14 @@ void tracez_collector_stats(const struct tracez_collector *collector,
     sum.inflight = fill.inflight;
     sum.pressure_percent = percent > 100 ? 100 : (uint32_t)percent;
     /* Relaxed: exact at rest. */
-    sum.exported = atomic_load_explicit(&collector->memory->exported, memory_order_relaxed);
+    sum.exported = atomic_load_explicit(&memory->exported, memory_order_relaxed);
     for (int reason = 0; reason < TRACEZ_DROP_COUNT; reason++) {
-        sum.dropped[reason] =
-            atomic_load_explicit(&collector->memory->dropped[reason], memory_order_relaxed);
+        sum.dropped[reason] = atomic_load_explicit(&memory->dropped[reason], memory_order_relaxed);
     }
+    sum.dropped[TRACEZ_DROP_QUEUE_FULL] +=
+        atomic_load_explicit(&memory->refused_queue_full, memory_order_relaxed);
+    sum.dropped[TRACEZ_DROP_OVERSIZE] +=
+        atomic_load_explicit(&memory->refused_oversize, memory_order_relaxed);
     size_t bytes = stats->struct_bytes < sizeof(sum) ? stats->struct_bytes : sizeof(sum);
     sum.struct_bytes = stats->struct_bytes;
     memcpy(stats, &sum, bytes);

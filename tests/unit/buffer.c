@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Goal: memory that several tracers share is kept while its layout is, reset otherwise, refused when
- * too small or foreign; one ledger counts for all of them, to the last span; and whatever a
+ * Goal: memory that several tracers share is kept while its layout is, reset otherwise, refused
+ * when too small or foreign; one ledger counts for all of them, to the last span; and whatever a
  * neighbour writes into it, readers drop and count instead of crashing.
- * Method: refusals and garbage first; then two tracers over the same memory, in one process and in a
- * forked child over a shared mapping. */
+ * Method: refusals and garbage first; then two tracers over the same memory, in one process and in
+ * a forked child over a shared mapping. */
 #include "record.h"
 #include "spans.h"
 
@@ -26,8 +26,7 @@ struct shared {
 
 static void *map_shared(size_t bytes)
 {
-    void *memory =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     ck_assert_ptr_ne(memory, MAP_FAILED);
     return memory;
@@ -91,8 +90,8 @@ static struct tracez_config attached(const struct tracez_config *config,
     return with_memory;
 }
 
-static struct tracez_tracer *attach(const struct tracez_config *config,
-                                    const struct shared *shared, uint32_t writer)
+static struct tracez_tracer *attach(const struct tracez_config *config, const struct shared *shared,
+                                    uint32_t writer)
 {
     struct tracez_config with_memory = attached(config, shared, writer);
 
@@ -105,9 +104,9 @@ START_TEST(memory_that_is_too_small_is_refused)
     struct shared shared = map_for(&config);
     struct tracez_error error = {0};
 
-    ck_assert_int_eq(tracez_buffer_format(&config, shared.buffer, shared.buffer_bytes - 1, NULL,
-                                          &error),
-                     TRACEZ_INVALID);
+    ck_assert_int_eq(
+        tracez_buffer_format(&config, shared.buffer, shared.buffer_bytes - 1, NULL, &error),
+        TRACEZ_INVALID);
     ck_assert_int_eq(error.result, TRACEZ_INVALID);
     ck_assert_str_ne(error.text, "");
     ck_assert_int_eq(tracez_buffer_format(&config, shared.buffer, 0, NULL, NULL), TRACEZ_INVALID);
@@ -220,8 +219,8 @@ static void assert_service(struct tracez_tracer *tracer, uint32_t resource, cons
     size_t entries_bytes;
     struct tracez_record as_record = {0};
 
-    ck_assert(tracez_collector_resource(first_collector(tracer), resource, &entries,
-                                        &entries_bytes));
+    ck_assert(
+        tracez_collector_resource(first_collector(tracer), resource, &entries, &entries_bytes));
     as_record.entries = entries;
     as_record.entries_bytes = entries_bytes;
     assert_tag_string(&as_record, "service.name", expected);
@@ -267,8 +266,7 @@ START_TEST(formatting_for_ever_new_resources_ends_in_invalid_and_not_beyond_the_
 
     for (; added < 100000 && result == TRACEZ_OK; added++) {
         snprintf(name, sizeof(name), "service-%u", added);
-        result =
-            tracez_buffer_format(&config, shared.buffer, shared.buffer_bytes, NULL, &error);
+        result = tracez_buffer_format(&config, shared.buffer, shared.buffer_bytes, NULL, &error);
     }
 
     ck_assert_uint_ge(added, TRACEZ_RESOURCES_MAX);
@@ -303,6 +301,7 @@ START_TEST(two_tracers_over_the_same_memory_share_one_exact_ledger)
     ck_assert_uint_eq(stats.exported, 70);
     ck_assert_uint_eq(stats.queued, 200);
     ck_assert_uint_eq(stats.dropped[TRACEZ_DROP_QUEUE_FULL], 101);
+    ck_assert_uint_eq(collector_books(first_collector(two)).dropped[TRACEZ_DROP_QUEUE_FULL], 101);
     spans_free(&spans);
     tracez_tracer_destroy(one);
     tracez_tracer_destroy(two);
@@ -430,8 +429,8 @@ END_TEST
 /* Where in the memory the records of this trace id begins. */
 static unsigned char *find_record(const struct shared *shared, const struct tracez_context *own)
 {
-    unsigned char *at = memmem(shared->buffer, shared->buffer_bytes, own->trace_id,
-                               TRACEZ_TRACE_ID_BYTES);
+    unsigned char *at =
+        memmem(shared->buffer, shared->buffer_bytes, own->trace_id, TRACEZ_TRACE_ID_BYTES);
 
     ck_assert_ptr_nonnull(at);
     return at - offsetof(struct record_header, trace_id);
@@ -493,8 +492,7 @@ int main(void)
     tcase_add_test(refused,
                    formatting_for_ever_new_resources_ends_in_invalid_and_not_beyond_the_table);
     tcase_add_test(
-        refused,
-        a_record_that_a_neighbour_damaged_is_counted_as_corrupt_or_read_and_never_crashes);
+        refused, a_record_that_a_neighbour_damaged_is_counted_as_corrupt_or_read_and_never_crashes);
     tcase_add_test(kept, a_buffer_of_the_same_layout_is_kept_with_its_spans);
     tcase_add_test(kept, new_resources_are_added_and_old_records_keep_theirs);
     tcase_add_test(shared, two_tracers_over_the_same_memory_share_one_exact_ledger);

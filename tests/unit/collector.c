@@ -50,6 +50,14 @@ static void pass_large(struct tracez_tracer *tracer, size_t bytes)
     tracez_span_finish(span);
 }
 
+static void pass_error(struct tracez_tracer *tracer, const char *name)
+{
+    struct tracez_span span = tracez_span_start(tracer, TRACEZ_KIND_INTERNAL, name, NULL, NULL);
+
+    tracez_span_set_error(span, "test", NULL);
+    tracez_span_finish(span);
+}
+
 START_TEST(a_full_collector_refuses_and_counts_and_takes_exactly_its_number)
 {
     static const uint32_t capacities[] = {1, 2, 10, 1023, 8192};
@@ -85,6 +93,60 @@ START_TEST(a_collector_counts_its_own_drops)
     ck_assert_uint_eq(stats.spans_max, 2);
     ck_assert_uint_eq(stats.queued, 2);
     ck_assert_uint_eq(stats.dropped[TRACEZ_DROP_QUEUE_FULL], 3);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
+START_TEST(each_of_two_collectors_counts_what_it_refused_itself)
+{
+    const struct tracez_collector_config collectors[] = {
+        {.name = "errors", .spans_max = 2, .writers = 1, .match = TRACEZ_MATCH_ERRORS},
+        {.name = "rest", .spans_max = 10, .writers = 1},
+    };
+    struct tracez_tracer *tracer = create_with(collectors, 2);
+
+    for (int i = 0; i < 7; i++) {
+        pass_error(tracer, "error");
+    }
+    pass_large(tracer, 34000);
+    spans_pass(tracer, 13);
+
+    struct tracez_collector_stats errors = collector_books(tracez_tracer_collector(tracer, 0));
+    struct tracez_collector_stats rest = collector_books(tracez_tracer_collector(tracer, 1));
+    ck_assert_uint_eq(errors.queued, 2);
+    ck_assert_uint_eq(errors.dropped[TRACEZ_DROP_QUEUE_FULL], 5);
+    ck_assert_uint_eq(errors.dropped[TRACEZ_DROP_OVERSIZE], 0);
+    ck_assert_uint_eq(rest.queued, 10);
+    ck_assert_uint_eq(rest.dropped[TRACEZ_DROP_QUEUE_FULL], 3);
+    ck_assert_uint_eq(rest.dropped[TRACEZ_DROP_OVERSIZE], 1);
+    struct tracez_stats stats = books(tracer);
+    ck_assert_uint_eq(stats.dropped[TRACEZ_DROP_QUEUE_FULL], 8);
+    ck_assert_uint_eq(stats.dropped[TRACEZ_DROP_OVERSIZE], 1);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
+START_TEST(what_a_collector_refused_is_counted_beside_what_the_reader_dropped)
+{
+    struct tracez_tracer *tracer = create_small(2, 1);
+    struct tracez_collector *collector = first_collector(tracer);
+    struct tracez_outcome outcome = {0};
+    struct tracez_mark mark;
+    struct spans spans = {0};
+    outcome.dropped[TRACEZ_DROP_REJECTED] = 2;
+    spans_pass(tracer, 3);
+
+    ck_assert_int_eq(tracez_collector_lease(collector), TRACEZ_OK);
+    ck_assert_uint_eq(tracez_collector_read(collector, 2, spans_read, &spans, &mark), 2);
+    tracez_collector_acknowledge(collector, &mark, &outcome);
+    tracez_collector_release(collector);
+    spans_pass(tracer, 3);
+
+    struct tracez_collector_stats stats = collector_books(collector);
+    ck_assert_uint_eq(stats.dropped[TRACEZ_DROP_REJECTED], 2);
+    ck_assert_uint_eq(stats.dropped[TRACEZ_DROP_QUEUE_FULL], 2);
+    ck_assert_uint_eq(books(tracer).dropped[TRACEZ_DROP_QUEUE_FULL], 2);
+    spans_free(&spans);
     tracez_tracer_destroy(tracer);
 }
 END_TEST
@@ -169,14 +231,6 @@ START_TEST(a_span_of_any_size_survives_wrapping_round_the_ring)
     tracez_tracer_destroy(tracer);
 }
 END_TEST
-
-static void pass_error(struct tracez_tracer *tracer, const char *name)
-{
-    struct tracez_span span = tracez_span_start(tracer, TRACEZ_KIND_INTERNAL, name, NULL, NULL);
-
-    tracez_span_set_error(span, "test", NULL);
-    tracez_span_finish(span);
-}
 
 static bool wants_long_names(const struct tracez_record *record, void *state)
 {
@@ -362,6 +416,8 @@ int main(void)
 
     tcase_add_test(refused, a_full_collector_refuses_and_counts_and_takes_exactly_its_number);
     tcase_add_test(refused, a_collector_counts_its_own_drops);
+    tcase_add_test(refused, each_of_two_collectors_counts_what_it_refused_itself);
+    tcase_add_test(refused, what_a_collector_refused_is_counted_beside_what_the_reader_dropped);
     tcase_add_test(refused, a_span_longer_than_half_a_shard_is_oversize_and_one_below_is_not);
     tcase_add_test(refused, bytes_run_out_before_spans_do_when_spans_are_long);
     tcase_add_test(match, a_span_goes_to_the_first_collector_that_wants_it);

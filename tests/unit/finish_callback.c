@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Goal: each finish callback sees each finished span once, before it is buffered, on the thread that
- * finished it; and after removal its state may be freed.
- * Method: refusals first, then what is seen; last, adding and removing while other threads finish
- * spans, with states that are poisoned right after removal. */
+ * Goal: each finish callback sees each finished span once, before it is buffered, on the thread
+ * that finished it; and after removal its state may be freed. Method: refusals first, then what is
+ * seen; last, adding and removing while other threads finish spans, with states that are poisoned
+ * right after removal. */
 #include "spans.h"
 
 #include <pthread.h>
@@ -222,8 +222,7 @@ int main(void)
     tcase_add_test(refused, removing_what_was_never_added_does_no_harm);
     tcase_add_test(refused, a_removed_callback_is_not_called_any_more);
     tcase_add_test(refused, spans_that_are_discarded_or_not_recorded_are_not_seen);
-    tcase_add_test(seen,
-                   a_span_is_seen_once_before_it_is_buffered_on_the_thread_that_finishes_it);
+    tcase_add_test(seen, a_span_is_seen_once_before_it_is_buffered_on_the_thread_that_finishes_it);
     tcase_add_test(seen, a_span_that_the_full_collector_refuses_was_still_seen);
     tcase_add_test(race, removal_while_threads_finish_spans_ends_with_no_call_running);
     return run_suite(suite);

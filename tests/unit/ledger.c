@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Goal: every span and every request is in the books exactly once, and the equations hold after each
- * step, whatever happens to the span.
- * Method: one step of each kind at a time, then a long random walk over all of them with a model
- * beside it; and the same from several threads, checked at rest. */
+ * Goal: every span and every request is in the books exactly once, and the equations hold after
+ * each step, whatever happens to the span. Method: one step of each kind at a time, then a long
+ * random walk over all of them with a model beside it; and the same from several threads, checked
+ * at rest. */
 #include "spans.h"
 
 #include <pthread.h>
@@ -161,8 +161,7 @@ static void keep_nothing(const struct tracez_record *record, void *state)
 static void walk_drain(struct tracez_tracer *tracer, struct model *model)
 {
     size_t wanted = (size_t)random() % WALK_SPANS_MAX;
-    size_t drained =
-        tracez_collector_drain(first_collector(tracer), wanted, keep_nothing, NULL);
+    size_t drained = tracez_collector_drain(first_collector(tracer), wanted, keep_nothing, NULL);
 
     ck_assert_uint_eq(drained, wanted < model->queued ? wanted : model->queued);
     model->queued -= (unsigned)drained;
@@ -172,8 +171,8 @@ static void walk_drain(struct tracez_tracer *tracer, struct model *model)
 START_TEST(the_books_follow_a_random_walk_step_by_step)
 {
     static void (*const steps[])(struct tracez_tracer *, struct model *) = {
-        walk_start, walk_start,   walk_start,  walk_start_unsampled,
-        walk_finish, walk_finish, walk_discard, walk_misuse, walk_drain,
+        walk_start,  walk_start,   walk_start,  walk_start_unsampled, walk_finish,
+        walk_finish, walk_discard, walk_misuse, walk_drain,
     };
     struct tracez_config config;
     struct model model = {0};
@@ -183,7 +182,7 @@ START_TEST(the_books_follow_a_random_walk_step_by_step)
     struct tracez_tracer *tracer = tracer_create(&config);
 
     srandom(4);
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 5000; i++) {
         steps[(size_t)random() % (sizeof(steps) / sizeof(steps[0]))](tracer, &model);
 
         struct tracez_stats stats = books(tracer);

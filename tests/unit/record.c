@@ -13,8 +13,9 @@
 
 static unsigned char *valid;
 static size_t valid_bytes;
+static volatile unsigned sum_of_all_read; /* keeps the reads from being left out */
 
-/* Reads every byte that the view shows; the sum keeps the reads from being left out. */
+/* Reads every byte that the view shows. */
 static unsigned sum_text(struct tracez_text text)
 {
     unsigned sum = 0;
@@ -32,9 +33,10 @@ static unsigned walk(const unsigned char *entries, size_t entries_bytes, unsigne
     size_t position = 0;
     unsigned sum = 0;
 
-    ck_assert_uint_lt(depth, 4);
     while (tracez_entry_next(entries, entries_bytes, &position, &entry)) {
-        ck_assert_uint_le(position, entries_bytes);
+        if (position > entries_bytes || depth > 3) {
+            ck_abort_msg("walked to %zu of %zu bytes, %u deep", position, entries_bytes, depth);
+        }
         sum += sum_text(entry.key) + sum_text(entry.string) + entry.key_id;
         if (entry.type == TRACEZ_TAG_STRINGS) {
             size_t strings_position = 0;
@@ -49,14 +51,25 @@ static unsigned walk(const unsigned char *entries, size_t entries_bytes, unsigne
     return sum;
 }
 
+/* Of exactly this size, so that AddressSanitizer sees a read too far. No assertions here or in what
+ * calls it a million times: Check writes a line down for each. */
+static unsigned char *copy_exact(const unsigned char *bytes, size_t count)
+{
+    unsigned char *exact = malloc(count == 0 ? 1 : count);
+
+    if (exact == NULL) {
+        ck_abort_msg("no memory");
+    }
+    memcpy(exact, bytes, count);
+    return exact;
+}
+
 /* Parses an exact copy; when accepted, reads all of it. */
 static bool parse_and_walk(const unsigned char *bytes, size_t count)
 {
-    unsigned char *exact = malloc(count == 0 ? 1 : count);
+    unsigned char *exact = copy_exact(bytes, count);
     struct tracez_record record;
 
-    ck_assert_ptr_nonnull(exact);
-    memcpy(exact, bytes, count);
     bool parsed = tracez_record_parse(exact, count, &record);
     if (parsed) {
         unsigned sum = sum_text(record.name) + sum_text(record.tracestate) +
@@ -68,9 +81,11 @@ static bool parse_and_walk(const unsigned char *bytes, size_t count)
         for (int i = 0; i < TRACEZ_SPAN_ID_BYTES; i++) {
             sum += (unsigned)record.span_id[i] + record.parent_span_id[i];
         }
-        ck_assert_uint_ge(sum, 0);
-        ck_assert(record.kind >= TRACEZ_KIND_INTERNAL && record.kind <= TRACEZ_KIND_CONSUMER);
-        ck_assert(record.status <= TRACEZ_STATUS_ERROR);
+        sum_of_all_read += sum;
+        if (record.kind < TRACEZ_KIND_INTERNAL || record.kind > TRACEZ_KIND_CONSUMER ||
+            record.status > TRACEZ_STATUS_ERROR) {
+            ck_abort_msg("kind %d, status %d", (int)record.kind, (int)record.status);
+        }
     }
     free(exact);
     return parsed;
@@ -106,8 +121,7 @@ static void make_valid(void)
                                     .tracestate = "a=1",
                                     .tracestate_bytes = 3};
 
-    struct tracez_span span =
-        tracez_span_start(tracer, TRACEZ_KIND_SERVER, "GET /", &parent, NULL);
+    struct tracez_span span = tracez_span_start(tracer, TRACEZ_KIND_SERVER, "GET /", &parent, NULL);
     tracez_span_set_string(span, TRACEZ_KEY(URL_PATH), "/");
     tracez_span_set_int(span, "number", 42);
     tracez_span_set_double(span, "real", 1.5);
@@ -175,13 +189,13 @@ START_TEST(entries_of_random_bytes_are_walked_within_bounds)
     srandom(10);
     for (int round = 0; round < 20000; round++) {
         size_t bytes = (size_t)random() % 64;
-        unsigned char *exact = malloc(bytes == 0 ? 1 : bytes);
-        ck_assert_ptr_nonnull(exact);
+        unsigned char random_bytes[64];
         for (size_t i = 0; i < bytes; i++) {
             /* small numbers, so that types and lengths are often almost right */
-            exact[i] = (unsigned char)(random() % 3 == 0 ? random() : random() % 24);
+            random_bytes[i] = (unsigned char)(random() % 3 == 0 ? random() : random() % 24);
         }
-        (void)walk(exact, bytes, 0);
+        unsigned char *exact = copy_exact(random_bytes, bytes);
+        sum_of_all_read += walk(exact, bytes, 0);
         free(exact);
     }
 }

@@ -68,8 +68,7 @@ START_TEST(a_scope_of_a_span_that_is_not_recorded_still_carries_its_context)
         .trace_id = {1}, .span_id = {2}, .tracestate = "a=1", .tracestate_bytes = 3};
     struct tracez_context own;
     struct tracez_context current;
-    struct tracez_span span =
-        tracez_span_start(tracer, TRACEZ_KIND_SERVER, "n", &unsampled, &own);
+    struct tracez_span span = tracez_span_start(tracer, TRACEZ_KIND_SERVER, "n", &unsampled, &own);
 
     struct tracez_scope scope = tracez_scope_enter(tracer, span, &own);
     bool has_context = tracez_current_context(&current);
