@@ -74,7 +74,7 @@ enum tracez_result resource_table_add(struct resource_table *table,
     size_t bytes = encode(resource, encoded, &refused);
     /* Relaxed: this process is the only one that adds. */
     uint32_t count = atomic_load_explicit(&table->count, memory_order_relaxed);
-    uint32_t end = 0;
+    uint64_t end = 0; /* 64 bits: the rows may be garbage that somebody else wrote */
 
     if (refused > 0) {
         return fail(
@@ -86,8 +86,8 @@ enum tracez_result resource_table_add(struct resource_table *table,
     if (find_encoded(table, encoded, bytes, row)) {
         return TRACEZ_OK;
     }
-    if (count > 0) {
-        end = table->rows[count - 1].offset + table->rows[count - 1].bytes;
+    if (count > 0 && count < RESOURCE_ROWS_MAX) {
+        end = (uint64_t)table->rows[count - 1].offset + table->rows[count - 1].bytes;
     }
     if (count >= RESOURCE_ROWS_MAX || end > RESOURCE_TABLE_ENTRIES_BYTES - bytes) {
         return fail(
@@ -97,7 +97,7 @@ enum tracez_result resource_table_add(struct resource_table *table,
             count);
     }
     memcpy(table->entries + end, encoded, bytes);
-    table->rows[count].offset = end;
+    table->rows[count].offset = (uint32_t)end;
     table->rows[count].bytes = (uint32_t)bytes;
     /* Release: pairs with the acquire in resource_table_get. */
     atomic_store_explicit(&table->count, count + 1, memory_order_release);
