@@ -56,8 +56,9 @@ struct tracez_collector {
     const struct resource_table *resources;
     struct collector_geometry geometry;
     struct shard_view shards[TRACEZ_SHARDS_MAX];
-    uint32_t index;  /* in the tracer */
-    uint32_t writer; /* this process's delivery lines */
+    uint32_t index;      /* in the tracer */
+    uint32_t writer;     /* this process's delivery lines */
+    unsigned fork_count; /* of the process that made it: a child gets no lease */
 
     char name[COLLECTOR_NAME_BYTES];
     enum tracez_match match;

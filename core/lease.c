@@ -8,6 +8,7 @@
  * marked valid, carried out and unmarked; who takes the lease over after a death carries a valid
  * one out again. */
 #include "collector.h"
+#include "process.h"
 #include "resources.h"
 
 #include <errno.h>
@@ -50,8 +51,11 @@ void tracez_collector_rewind(struct tracez_collector *collector)
 enum tracez_result tracez_collector_lease(struct tracez_collector *collector)
 {
     struct collector_memory *memory = collector->memory;
-    int status = pthread_mutex_trylock(&memory->lease);
 
+    if (collector->fork_count != process_fork_count()) {
+        return TRACEZ_BUSY; /* the tracer is the parent's */
+    }
+    int status = pthread_mutex_trylock(&memory->lease);
     if (status == EOWNERDEAD) {
         status = pthread_mutex_consistent(&memory->lease);
     }

@@ -5,7 +5,7 @@
  * A thread takes the lowest free number at its first span and gives it back when it ends, through
  * the destructor of a pthread key. Number, once taken, is exclusive: whatever is indexed by it has
  * one writer at a time, and taking over a number synchronises with the thread that had it before.
- */
+ * What a forked child inherited by number is inert there, so it may give all numbers anew. */
 #include "process.h"
 
 #include <pthread.h>
@@ -23,10 +23,14 @@ static THREAD_LOCAL uint32_t own_number = NUMBER_NOT_TAKEN;
 
 _Static_assert(TRACEZ_WRITERS_MAX == 64, "thread numbers are the bits of one word");
 
-static void count_fork(void)
+/* In the child, which has only the thread that forked: the others' numbers are free. */
+static void begin_child(void)
 {
-    /* Relaxed: the child has only this thread. */
+    uint64_t own_bit = own_number < TRACEZ_WRITERS_MAX ? 1ULL << own_number : 0;
+
+    /* Relaxed: there is nobody else yet. */
     atomic_fetch_add_explicit(&process_forks, 1, memory_order_relaxed);
+    atomic_store_explicit(&taken_numbers, own_bit, memory_order_relaxed);
 }
 
 static void give_number_back(void *number_plus_one)
@@ -41,7 +45,7 @@ static void give_number_back(void *number_plus_one)
 
 static void init_once(void)
 {
-    pthread_atfork(NULL, NULL, count_fork);
+    pthread_atfork(NULL, NULL, begin_child);
     numbers_work = pthread_key_create(&at_thread_exit, give_number_back) == 0;
 }
 

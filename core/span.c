@@ -17,7 +17,9 @@ void span_count_misuse(struct slot *slot)
 {
     struct ledger_writer writer = tracer_writer(slot->tracer);
 
-    ledger_count(&writer, &writer.line->misuse);
+    if (!tracer_is_inert(slot->tracer)) {
+        ledger_count(&writer, &writer.line->misuse);
+    }
 }
 
 bool tracez_span_is_recording(struct tracez_span span)

@@ -21,6 +21,9 @@ void span_refuse(struct slot *slot, uint16_t *refused, uint32_t count)
 {
     struct ledger_writer writer = tracer_writer(slot->tracer);
 
+    if (tracer_is_inert(slot->tracer)) {
+        return;
+    }
     for (; count > 0; count--) {
         if (*refused < UINT16_MAX) {
             ++*refused;

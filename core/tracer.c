@@ -83,6 +83,7 @@ static enum tracez_result init_collectors(struct tracez_tracer *tracer,
         }
         collector->index = i;
         collector->writer = tracer->writer;
+        collector->fork_count = tracer->fork_count;
         collector->ledger = tracer->ledger;
         collector->delivery = &tracer->ledger->deliveries[tracer->writer][i];
         collector->resources = &tracer->buffer->resources;
@@ -196,5 +197,8 @@ void tracez_tracer_count_request(struct tracez_tracer *tracer, bool traced)
 {
     struct ledger_writer writer = tracer_writer(tracer);
 
+    if (tracer_is_inert(tracer)) {
+        return;
+    }
     ledger_count(&writer, traced ? &writer.line->traced : &writer.line->not_traced);
 }

@@ -85,8 +85,9 @@ TRACEZ_API bool tracez_collector_resource(const struct tracez_collector *collect
 /* ---- The lease ------------------------------------------------------------------------------- */
 
 /* Takes the right to read, over all processes that share the collector: TRACEZ_OK, or TRACEZ_BUSY
- * at once. The thread that took it must release it; when it dies, the next one gets it, and what it
- * had read and not acknowledged is read again. */
+ * at once (always, for a forked child on its parent's tracer). The thread that took it must release
+ * it; when it dies, the next one gets it, and what it had read and not acknowledged is read again.
+ */
 TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result
 tracez_collector_lease(struct tracez_collector *collector);
 TRACEZ_API void tracez_collector_release(struct tracez_collector *collector);
