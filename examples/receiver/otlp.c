@@ -32,7 +32,8 @@ static bool read_id(const json_t *value, char *id, size_t digits)
     return !all_zero;
 }
 
-/* A 64-bit integer: JSON as protobuf writes it is a decimal string, but numbers are to be read too. */
+/* A 64-bit integer: JSON as protobuf writes it is a decimal string, but numbers are to be read too.
+ */
 static bool read_uint64(const json_t *value, uint64_t *number)
 {
     if (json_is_integer(value) && json_integer_value(value) >= 0) {
@@ -97,7 +98,8 @@ static struct text value_text(const json_t *value, char *buffer, size_t buffer_b
         return (struct text){json_string_value(member), json_string_length(member)};
     }
     if (json_is_integer(member)) {
-        written = snprintf(buffer, buffer_bytes, "%" JSON_INTEGER_FORMAT, json_integer_value(member));
+        written =
+            snprintf(buffer, buffer_bytes, "%" JSON_INTEGER_FORMAT, json_integer_value(member));
     } else if ((member = json_object_get(value, "boolValue")) != NULL) {
         written = snprintf(buffer, buffer_bytes, "%s", json_is_true(member) ? "true" : "false");
     } else if ((member = json_object_get(value, "doubleValue")) != NULL) {
@@ -117,8 +119,7 @@ static bool add_tags(struct span *span, const json_t *attributes)
     json_array_foreach(attributes, index, attribute)
     {
         const json_t *key = json_object_get(attribute, "key");
-        struct text text =
-            value_text(json_object_get(attribute, "value"), buffer, sizeof(buffer));
+        struct text text = value_text(json_object_get(attribute, "value"), buffer, sizeof(buffer));
         if (!json_is_string(key) || text.at == NULL) {
             continue;
         }
@@ -205,6 +206,9 @@ bool otlp_read(const json_t *body, otlp_span_fn fn, void *state, struct otlp_res
     size_t scope_index;
 
     *result = (struct otlp_result){0, 0, NULL};
+    if (json_is_object(body) && json_object_size(body) == 0) {
+        return true; /* nothing to export */
+    }
     if (!json_is_array(resource_spans)) {
         return false;
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads OTLP/HTTP JSON (an ExportTraceServiceRequest) into spans. Unknown members are ignored, as the
- * OTLP specification asks of receivers; a span without proper ids or times is rejected and counted, the
- * others are taken. */
+ * Reads OTLP/HTTP JSON (an ExportTraceServiceRequest) into spans. Unknown members are ignored, as
+ * the OTLP specification asks of receivers; a span without proper ids or times is rejected and
+ * counted, the others are taken. */
 #ifndef RECEIVER_OTLP_H
 #define RECEIVER_OTLP_H
 

@@ -23,14 +23,31 @@ static size_t decode(const char *text, size_t bytes, uint32_t *character)
     return length;
 }
 
-/* Does a terminal show this character, and only that? */
+/* What a terminal obeys, or does not show. */
+static const struct {
+    uint32_t first;
+    uint32_t last;
+} unseen[] = {
+    {0x00, 0x1f},       /* C0: escape sequences begin here */
+    {0x7f, 0x9f},       /* DEL, C1 */
+    {0xad, 0xad},       /* soft hyphen */
+    {0x61c, 0x61c},     /* Arabic letter mark */
+    {0x200b, 0x200f},   /* zero width, direction marks */
+    {0x2028, 0x202e},   /* line separators, direction overrides */
+    {0x2060, 0x206f},   /* invisible operators, isolates */
+    {0xfeff, 0xfeff},   /* byte order mark */
+    {0xfff9, 0xfffb},   /* annotations */
+    {0xe0000, 0xe0fff}, /* tags, variation selectors */
+};
+
 static bool is_visible(uint32_t character)
 {
-    return character >= 0x20 && !(character >= 0x7f && character <= 0x9f) &&
-           !(character >= 0x200b && character <= 0x200f) &&  /* zero width, direction marks */
-           !(character >= 0x2028 && character <= 0x202e) &&  /* line separators, overrides */
-           !(character >= 0x2060 && character <= 0x206f) &&  /* invisible operators, isolates */
-           character != 0xfeff && character != 0xad;         /* byte order mark, soft hyphen */
+    for (size_t i = 0; i < sizeof(unseen) / sizeof(unseen[0]); i++) {
+        if (character >= unseen[i].first && character <= unseen[i].last) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* One character, or an escape for it; returns the bytes read. */

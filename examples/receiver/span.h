@@ -54,7 +54,8 @@ void span_destroy(struct span *span);
 bool span_set_text(struct span *span, struct text *text, const char *from, size_t bytes,
                    size_t bytes_max);
 
-/* Adds a tag; both texts are borrowed for the call. False without memory; beyond SPAN_TAGS_MAX it is only counted. */
+/* Adds a tag; both texts are borrowed for the call. False without memory; beyond SPAN_TAGS_MAX it
+ * is only counted. */
 bool span_add_tag(struct span *span, struct text key, struct text value);
 
 /* NULL when there is no such tag. */

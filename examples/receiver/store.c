@@ -7,8 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "tree.h"
-
 struct trace {
     char trace_id[33];
     bool is_written; /* as it is now */
@@ -142,8 +140,8 @@ void store_add(struct store *store, struct span *span)
     pthread_mutex_unlock(&store->lock);
 }
 
-void store_write_quiet(struct store *store, unsigned quiet_ms, size_t traces_max, bool colours,
-                       FILE *out)
+void store_write_quiet(struct store *store, unsigned quiet_ms, size_t traces_max,
+                       const struct tree_style *style, FILE *out)
 {
     uint64_t now = now_ms();
     size_t written = 0;
@@ -160,7 +158,7 @@ void store_write_quiet(struct store *store, unsigned quiet_ms, size_t traces_max
             skipped++;
             continue;
         }
-        tree_write(trace->spans, trace->span_count, colours, out);
+        tree_write(trace->spans, trace->span_count, style, out);
         written++;
     }
     pthread_mutex_unlock(&store->lock);
@@ -183,40 +181,64 @@ static json_t *number_json(uint64_t number)
     return json_string(digits);
 }
 
-static json_t *span_json(const struct span *span)
+/* NULL without memory. */
+static json_t *tags_json(const struct span *span)
 {
     json_t *tags = json_array();
 
     for (size_t i = 0; i < span->tag_count; i++) {
-        json_array_append_new(tags, json_pack("[o, o]", text_json(&span->tags[i].key),
-                                              text_json(&span->tags[i].value)));
+        json_t *pair =
+            json_pack("[o, o]", text_json(&span->tags[i].key), text_json(&span->tags[i].value));
+        if (json_array_append_new(tags, pair) != 0) {
+            json_decref(tags);
+            return NULL;
+        }
     }
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:o}", /* */
-                     "trace_id", span->trace_id, "span_id", span->span_id, "parent_id",
-                     span->parent_id, "kind", span_kind_text(span->kind), "service",
-                     text_json(&span->service), "name", text_json(&span->name), "start_unix_ns",
-                     number_json(span->start_unix_ns), "duration_ns",
-                     number_json(span_duration_ns(span)), "is_error",
-                     span->status == SPAN_STATUS_ERROR, "message", text_json(&span->message),
-                     "tags", tags);
+    return tags;
+}
+
+/* NULL without memory; jansson frees the parts. */
+static json_t *span_json(const struct span *span)
+{
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:o}", /* */
+        "trace_id", span->trace_id, "span_id", span->span_id, "parent_id", span->parent_id, "kind",
+        span_kind_text(span->kind), "service", text_json(&span->service), "name",
+        text_json(&span->name), "start_unix_ns", number_json(span->start_unix_ns), "duration_ns",
+        number_json(span_duration_ns(span)), "is_error", span->status == SPAN_STATUS_ERROR,
+        "message", text_json(&span->message), "tags", tags_json(span));
+}
+
+/* False without memory. */
+static bool append_spans(const struct trace *trace, json_t *spans)
+{
+    for (size_t i = 0; i < trace->span_count; i++) {
+        if (json_array_append_new(spans, span_json(trace->spans[i])) != 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 json_t *store_json(struct store *store)
 {
     json_t *spans = json_array();
     json_int_t unwritten = 0;
+    bool is_complete = true;
 
     pthread_mutex_lock(&store->lock);
-    for (size_t i = 0; i < store->count; i++) {
+    for (size_t i = 0; i < store->count && is_complete; i++) {
         const struct trace *trace = trace_at(store, i);
         unwritten += trace->is_written ? 0 : 1;
-        for (size_t n = 0; n < trace->span_count; n++) {
-            json_array_append_new(spans, span_json(trace->spans[n]));
-        }
+        is_complete = append_spans(trace, spans);
     }
     json_int_t received = (json_int_t)store->received;
     json_int_t evicted = (json_int_t)store->evicted;
     pthread_mutex_unlock(&store->lock);
+    if (!is_complete) {
+        json_decref(spans);
+        return NULL;
+    }
     return json_pack("{s:o, s:I, s:I, s:I}", "spans", spans, "received", received, "evicted",
                      evicted, "unwritten", unwritten);
 }

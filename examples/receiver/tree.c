@@ -7,7 +7,6 @@
 #include "screen.h"
 #include "store.h"
 
-#define COLUMNS 110
 #define DEPTH_SHOWN_MAX 24 /* deeper spans are not indented further */
 
 /* The tags that the first line of a span says already. */
@@ -17,15 +16,15 @@ static const char *const heading_tags[] = {"http.request.method", "url.path",
 struct tree {
     struct span **spans;
     size_t count;
-    bool is_written[STORE_TRACE_SPANS_MAX];
-    bool colours;
+    bool is_placed[STORE_TRACE_SPANS_MAX]; /* written, or about to be, below its parent */
+    struct tree_style style;
     FILE *out;
-    bool has_more[DEPTH_SHOWN_MAX]; /* by depth: further siblings come, so draw their line */
+    bool has_more[DEPTH_SHOWN_MAX + 1]; /* by depth: further siblings come, so draw their line */
 };
 
 static void colour(const struct tree *tree, const char *sequence)
 {
-    if (tree->colours) {
+    if (tree->style.colours) {
         fputs(sequence, tree->out);
     }
 }
@@ -82,7 +81,7 @@ static void write_duration(const struct tree *tree, uint64_t duration_ns)
     } else if (ns >= 1e6) {
         fprintf(tree->out, "  %.1f ms", ns / 1e6);
     } else {
-        fprintf(tree->out, "  %.0f us", ns / 1e3);
+        fprintf(tree->out, "  %.0f µs", ns / 1e3);
     }
 }
 
@@ -132,7 +131,7 @@ static bool is_in_heading(const struct tag *tag)
     return false;
 }
 
-/* key=value, several to a line. */
+/* key=value, several to a line; depth: of the lines to draw before them. */
 static void write_tags(const struct tree *tree, const struct span *span, size_t depth)
 {
     bool is_line_open = false;
@@ -144,15 +143,16 @@ static void write_tags(const struct tree *tree, const struct span *span, size_t 
         if (is_in_heading(tag)) {
             continue;
         }
-        if (is_line_open && columns + estimate > COLUMNS) {
+        if (is_line_open && columns + estimate > tree->style.columns) {
             fputc('\n', tree->out);
             is_line_open = false;
         }
-        if (!is_line_open) {
-            columns = write_indent(tree, depth + 1) + 2;
+        if (is_line_open) {
+            fputs("  ", tree->out);
+        } else {
+            columns = write_indent(tree, depth);
             is_line_open = true;
         }
-        fputs("  ", tree->out);
         colour(tree, DIM);
         columns += screen_write(&tag->key, tree->out);
         fputc('=', tree->out);
@@ -163,29 +163,24 @@ static void write_tags(const struct tree *tree, const struct span *span, size_t 
         fputc('\n', tree->out);
     }
     if (span->tags_cut > 0) {
-        write_indent(tree, depth + 1);
-        fprintf(tree->out, "  (and %zu further tags)\n", span->tags_cut);
+        write_indent(tree, depth);
+        fprintf(tree->out, "(and %zu further tags)\n", span->tags_cut);
     }
 }
 
-/* The next child that is not written yet. Each span is written once, whatever its sender says about
- * parents: of a ring of parents, or a span id used twice, nothing is written twice. */
-static struct span *next_child(struct tree *tree, const struct span *parent, size_t *position)
+/* The next child, by start, that has no place yet; it has one from here on. So each span is written
+ * once, whatever its sender says about parents: in a ring of them, or when an id is used twice. */
+static const struct span *place_next_child(struct tree *tree, const struct span *parent,
+                                           size_t *position)
 {
     while (*position < tree->count) {
         size_t index = (*position)++;
-        if (!tree->is_written[index] && is_child_of(tree->spans[index], parent)) {
+        if (!tree->is_placed[index] && is_child_of(tree->spans[index], parent)) {
+            tree->is_placed[index] = true;
             return tree->spans[index];
         }
     }
     return NULL;
-}
-
-static void mark_written(struct tree *tree, const struct span *span)
-{
-    for (size_t i = 0; i < tree->count; i++) {
-        tree->is_written[i] = tree->is_written[i] || tree->spans[i] == span;
-    }
 }
 
 /* Recursion is bounded by STORE_TRACE_SPANS_MAX. */
@@ -193,43 +188,47 @@ static void write_branch(struct tree *tree, const struct span *span, size_t dept
 {
     size_t position = 0;
     size_t shown_depth = depth < DEPTH_SHOWN_MAX ? depth : DEPTH_SHOWN_MAX - 1;
+    const struct span *child = place_next_child(tree, span, &position);
 
-    mark_written(tree, span);
     write_indent(tree, shown_depth);
     colour(tree, DIM);
     fputs(has_more ? "├─ " : "└─ ", tree->out);
     colour(tree, PLAIN);
-    tree->has_more[shown_depth] = has_more;
     write_heading(tree, span);
-    write_tags(tree, span, shown_depth);
+    tree->has_more[shown_depth] = has_more;
+    tree->has_more[shown_depth + 1] = child != NULL;
+    write_tags(tree, span, shown_depth + 2);
 
-    struct span *child = next_child(tree, span, &position);
     while (child != NULL) {
-        struct span *next = next_child(tree, span, &position);
+        const struct span *next = place_next_child(tree, span, &position);
         write_branch(tree, child, depth + 1, next != NULL);
         child = next;
     }
 }
 
-void tree_write(struct span **spans, size_t count, bool colours, FILE *out)
+static void write_root(struct tree *tree, size_t index)
 {
-    struct tree tree = {.spans = spans, .count = count, .colours = colours, .out = out};
+    if (!tree->is_placed[index]) {
+        tree->is_placed[index] = true;
+        write_branch(tree, tree->spans[index], 0, false);
+    }
+}
 
-    qsort(spans, count, sizeof(*spans), by_start);
-    fputs("trace ", out);
-    colour(&tree, BOLD);
-    fputs(spans[0]->trace_id, out);
+void tree_write(struct span **spans, size_t count, const struct tree_style *style, FILE *out)
+{
+    struct tree tree = {.spans = spans, .count = count, .style = *style, .out = out};
+
+    qsort(spans, count, sizeof(struct span *), by_start);
+    colour(&tree, DIM);
+    fprintf(out, "trace %s\n", spans[0]->trace_id);
     colour(&tree, PLAIN);
-    fputc('\n', out);
     for (size_t i = 0; i < count; i++) {
         if (!has_parent_here(&tree, spans[i])) {
-            write_branch(&tree, spans[i], 0, false);
+            write_root(&tree, i);
         }
     }
     for (size_t i = 0; i < count; i++) {
-        if (!tree.is_written[i]) {
-            write_branch(&tree, spans[i], 0, false); /* parents in a ring have no root */
-        }
+        write_root(&tree, i); /* parents in a ring have no root */
     }
     fputc('\n', out);
 }
