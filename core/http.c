@@ -47,7 +47,13 @@ const char *tracez_http_method(const char *method, size_t method_bytes)
     return known != NULL ? known->text : "_OTHER";
 }
 
-/* ---- Span name ------------------------------------------------------------------------------- */
+/* ---- Output of a bounded length -------------------------------------------------------------- */
+
+struct output {
+    char *text; /* no NUL */
+    size_t bytes;
+    size_t bytes_max;
+};
 
 static size_t cut_at_character(const char *text, size_t text_bytes, size_t max_bytes)
 {
@@ -62,30 +68,35 @@ static size_t cut_at_character(const char *text, size_t text_bytes, size_t max_b
     return bytes;
 }
 
-static size_t append(char *text, size_t used, size_t max_bytes, const char *more, size_t more_bytes)
+static void append(struct output *output, const char *text, size_t text_bytes)
 {
-    size_t bytes = cut_at_character(more, more_bytes, max_bytes - used);
+    size_t bytes = cut_at_character(text, text_bytes, output->bytes_max - output->bytes);
 
     if (bytes > 0) {
-        memcpy(text + used, more, bytes);
+        memcpy(output->text + output->bytes, text, bytes);
+        output->bytes += bytes;
     }
-    return used + bytes;
+    if (bytes < text_bytes) {
+        output->bytes_max = output->bytes; /* what is behind a cut must not close up to it */
+    }
 }
+
+/* ---- Span name ------------------------------------------------------------------------------- */
 
 size_t tracez_http_span_name(const char *method, size_t method_bytes, const char *route,
                              size_t route_bytes, char *name, size_t name_bytes)
 {
     static const struct tracez_text unknown = TEXT_OF("HTTP");
     const struct tracez_text *known = find_method(method, method_bytes);
-    size_t used;
+    struct output output = {name, 0, name_bytes};
 
     known = known != NULL ? known : &unknown;
-    used = append(name, 0, name_bytes, known->text, known->bytes);
+    append(&output, known->text, known->bytes);
     if (route_bytes > 0) {
-        used = append(name, used, name_bytes, " ", 1);
-        used = append(name, used, name_bytes, route, route_bytes);
+        append(&output, " ", 1);
+        append(&output, route, route_bytes);
     }
-    return used;
+    return output.bytes;
 }
 
 /* ---- Queries --------------------------------------------------------------------------------- */
@@ -141,24 +152,24 @@ size_t tracez_http_redact_query(const char *query, size_t query_bytes,
                                 const struct tracez_text *keys, size_t key_count, char *redacted,
                                 size_t redacted_bytes)
 {
-    size_t used = 0;
+    struct output output = {redacted, 0, redacted_bytes};
 
     for (size_t position = 0; position < query_bytes;) {
         struct pair pair = next_pair(query, query_bytes, position);
         const char *start = query + position;
 
         if (pair.value.text != NULL && is_secret(pair.key, keys, key_count)) {
-            used = append(redacted, used, redacted_bytes, start, pair.key.bytes + 1);
-            used = append(redacted, used, redacted_bytes, REDACTED_TEXT, strlen(REDACTED_TEXT));
+            append(&output, start, pair.key.bytes + 1);
+            append(&output, REDACTED_TEXT, strlen(REDACTED_TEXT));
         } else {
-            used = append(redacted, used, redacted_bytes, start, pair.end - position);
+            append(&output, start, pair.end - position);
         }
         if (pair.end < query_bytes) {
-            used = append(redacted, used, redacted_bytes, "&", 1);
+            append(&output, "&", 1);
         }
         position = pair.end + 1;
     }
-    return used;
+    return output.bytes;
 }
 
 /* ---- Request and response -------------------------------------------------------------------- */
