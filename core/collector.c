@@ -129,6 +129,16 @@ void collector_deinit(struct tracez_collector *collector)
     collector->match_name = NULL;
 }
 
+void collector_take_over(struct tracez_collector *collector, uint32_t writer_index)
+{
+    for (uint32_t i = 0; i < collector->geometry.shard_count; i++) {
+        uint32_t locked = writer_index + 1;
+        /* Release: pairs with the acquire in shard_push. */
+        atomic_compare_exchange_strong_explicit(&collector->shards[i].shard->lock, &locked, 0,
+                                                memory_order_release, memory_order_relaxed);
+    }
+}
+
 static bool callback_wants(const struct tracez_collector *collector,
                            const struct record_header *header, const unsigned char *entries,
                            bool only_name)

@@ -13,8 +13,6 @@
 #define SPAN_BYTES_MIN 2048
 #define SPAN_BYTES_MAX 65536
 #define TAG_BYTES_DEFAULT 1000
-#define TAG_BYTES_MIN 16
-#define TAG_BYTES_MAX 32000
 #define SPANS_DEFAULT 8192
 
 void tracez_config_init_bytes(struct tracez_config *config, size_t struct_bytes)

@@ -8,6 +8,8 @@
 #include <tracez/tracez.h>
 
 #define COLLECTOR_NAME_DEFAULT "default"
+#define TAG_BYTES_MIN 16
+#define TAG_BYTES_MAX 32000
 
 enum tracez_result config_check(const struct tracez_config *config, struct tracez_error *error);
 

@@ -67,6 +67,29 @@ static void add_line(const struct ledger_line *line, struct tracez_stats *stats,
     }
 }
 
+/* Recorded spans of this line that are not live any more. */
+static uint64_t over_in(const struct ledger_line *line)
+{
+    uint64_t over = value_of(&line->pushed) + value_of(&line->not_kept);
+
+    for (int reason = 0; reason < TRACEZ_DROP_COUNT; reason++) {
+        over += value_of(&line->dropped[reason]);
+    }
+    return over;
+}
+
+void ledger_take_over(struct ledger_line *line)
+{
+    uint64_t recorded = value_of(&line->recorded);
+    uint64_t over = over_in(line);
+    ledger_counter *lost = &line->dropped[TRACEZ_DROP_WORKER_LOST];
+
+    if (recorded > over) {
+        /* Relaxed: the line has no other writer. */
+        atomic_store_explicit(lost, value_of(lost) + (recorded - over), memory_order_relaxed);
+    }
+}
+
 void ledger_sum(const struct ledger *ledger, struct tracez_stats *stats)
 {
     uint64_t over = 0; /* recorded spans that are not live any more */

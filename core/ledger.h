@@ -66,6 +66,9 @@ static inline void ledger_count(const struct ledger_writer *writer, ledger_count
 /* Is this a ledger of ours? */
 bool ledger_is_valid(const void *memory, size_t memory_bytes);
 
+/* Counts what the line's last owner, who died, left unfinished as TRACEZ_DROP_WORKER_LOST. */
+void ledger_take_over(struct ledger_line *line);
+
 /* Adds up all lines. queued and inflight are the caller's to fill in: the collectors know them. */
 void ledger_sum(const struct ledger *ledger, struct tracez_stats *stats);
 

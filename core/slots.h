@@ -34,6 +34,7 @@ struct slot {
 
     /* The rest belongs to whoever holds the lock. */
     uint32_t entries_capacity;
+    uint32_t max_tag_bytes;
     struct tracez_tracer *tracer;
     struct tracez_collector *collector; /* NULL: the first that wants the span */
     uint64_t start_monotonic_ns;

@@ -7,6 +7,7 @@
  * the collector. */
 #include "span.h"
 
+#include "config.h"
 #include "ids.h"
 
 #include <string.h>
@@ -86,6 +87,14 @@ static void set_times(struct tracez_tracer *tracer, struct slot *slot, uint64_t 
     slot->record.start_unix_ns = unix_ns - ago_ns;
 }
 
+static uint32_t max_tag_bytes(const struct tracez_tracer *tracer,
+                              const struct tracez_span_options *options)
+{
+    uint32_t bytes = options->max_tag_bytes;
+
+    return bytes >= TAG_BYTES_MIN && bytes <= TAG_BYTES_MAX ? bytes : tracer->max_tag_bytes;
+}
+
 /* Room for the span and its ids, name and times; the slot is not locked, as nobody has its handle
  * yet. */
 static void fill_slot(struct tracez_tracer *tracer, struct slot *slot,
@@ -96,6 +105,7 @@ static void fill_slot(struct tracez_tracer *tracer, struct slot *slot,
 
     slot->tracer = tracer;
     slot->collector = options->collector;
+    slot->max_tag_bytes = max_tag_bytes(tracer, options);
     *record = (struct record_header){
         .version = RECORD_VERSION,
         .kind = (uint8_t)(options->kind == 0 ? TRACEZ_KIND_INTERNAL : options->kind),

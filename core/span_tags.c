@@ -97,7 +97,7 @@ static unsigned char *append(struct slot *slot, size_t bytes)
 void span_append_entry(struct slot *slot, enum tracez_entry_type type, struct tracez_text value)
 {
     static const struct key no_key = {.text = ""};
-    size_t max_bytes = slot->tracer->max_tag_bytes;
+    size_t max_bytes = slot->max_tag_bytes;
     const struct tracez_tag tag = {.type = TRACEZ_TAG_STRING, .value.string = value};
 
     if (value.text == NULL || value.bytes == 0) {
@@ -154,7 +154,7 @@ static unsigned char *place_tag(struct slot *slot, const struct key *key, uint32
 
 void span_set_tag_locked(struct slot *slot, const struct tracez_tag *tag)
 {
-    size_t max_bytes = slot->tracer->max_tag_bytes;
+    size_t max_bytes = slot->max_tag_bytes;
     size_t value_bytes = tag_value_bytes(tag, max_bytes);
     struct key key;
 
@@ -202,7 +202,7 @@ void tracez_span_set_bytes(struct tracez_span span, const char *key, const char 
     if (slot == NULL) {
         return;
     }
-    if (value_bytes <= slot->tracer->max_tag_bytes) {
+    if (value_bytes <= slot->max_tag_bytes) {
         set_plain_locked(slot, key, TRACEZ_TAG_STRING, value, value_bytes);
     } else {
         const struct tracez_tag tag = {
@@ -328,7 +328,7 @@ int tracez_span_get(struct tracez_span span, const char *key_text_, char *buffer
 static bool append_nested(struct slot *slot, uint32_t type, const struct key *key,
                           struct tracez_text head, const struct tracez_tag *tags, size_t tag_count)
 {
-    size_t max_bytes = slot->tracer->max_tag_bytes;
+    size_t max_bytes = slot->max_tag_bytes;
     size_t nested_bytes = 0;
     uint32_t refused = 0;
     struct key tag_key;

@@ -193,6 +193,17 @@ void tracez_tracer_stats(const struct tracez_tracer *tracer, struct tracez_stats
     memcpy(stats, &sum, sum.struct_bytes < sizeof(sum) ? sum.struct_bytes : sizeof(sum));
 }
 
+void tracez_tracer_take_over(struct tracez_tracer *tracer)
+{
+    if (!tracer->has_fixed_writer) {
+        return;
+    }
+    ledger_take_over(&tracer->ledger->lines[tracer->writer]);
+    for (uint32_t i = 0; i < tracer->collector_count; i++) {
+        collector_take_over(&tracer->collectors[i], tracer->writer);
+    }
+}
+
 void tracez_tracer_count_request(struct tracez_tracer *tracer, bool traced)
 {
     struct ledger_writer writer = tracer_writer(tracer);

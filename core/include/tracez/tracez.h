@@ -297,6 +297,11 @@ tracez_tracer_create(const struct tracez_config *config, struct tracez_tracer **
  * is void after this. NULL is fine. [setup] */
 TRACEZ_API void tracez_tracer_destroy(struct tracez_tracer *tracer);
 
+/* For a process that was given the writer of one that died: what that left unfinished is counted as
+ * TRACEZ_DROP_WORKER_LOST, and what it had locked in the buffer is freed. Nobody else may use the
+ * writer. [setup] */
+TRACEZ_API void tracez_tracer_take_over(struct tracez_tracer *tracer);
+
 /* Bytes of buffer_memory that this configuration needs, 0 when it is invalid (error says why); and
  * of ledger_memory, always the same. [any] */
 TRACEZ_API size_t tracez_buffer_bytes(const struct tracez_config *config,
@@ -330,6 +335,7 @@ struct tracez_span_options {
     const struct tracez_sampler *sampler;      /* borrowed; NULL: the tracer's */
     struct tracez_collector *collector;        /* NULL: the first that wants it */
     uint32_t resource;                         /* index into config.resources */
+    uint32_t max_tag_bytes;                    /* 0: the tracer's; else 16 to 32000 */
     uint64_t start_unix_ns;                    /* 0: now */
     struct tracez_sampling_decision *decision; /* optional: filled in */
 };
