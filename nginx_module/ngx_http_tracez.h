@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the module's files share: the configuration of each level, what lies
+ * in shared memory, and the context of a request.
+ *
+ * Two modules make one: ngx_tracez_module, of type core, sees the whole
+ * configuration before zones are mapped and owns what lives as long as a
+ * process; ngx_http_tracez_module has the directives and the request path. */
+#ifndef NGX_HTTP_TRACEZ_H
+#define NGX_HTTP_TRACEZ_H
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include <pthread.h>
+
+#include <tracez/exporter.h>
+#include <tracez/http.h>
+#include <tracez/tracez.h>
+
+
+#define NGX_HTTP_TRACEZ_BUFFER_SIZE   8192
+#define NGX_HTTP_TRACEZ_TAG_SIZE      1000
+#define NGX_HTTP_TRACEZ_HEADERS_MAX   32      /* of the exporter */
+#define NGX_HTTP_TRACEZ_SERVICE       "unknown_service:nginx"
+
+
+/* A buffer of finished spans: the default one, or a server's own. */
+typedef struct {
+    ngx_str_t                       name;
+    ngx_str_t                       sample_rate;     /* as configured */
+} ngx_http_tracez_collector_t;
+
+
+/* An attribute of a resource. */
+typedef struct {
+    ngx_str_t                       key;             /* NUL-terminated */
+    ngx_str_t                       value;
+} ngx_http_tracez_attr_t;
+
+
+/* A process that records spans holds the lock of one line for as long as it
+ * lives; its counters in the ledger are those of the same index. The locks
+ * are robust: a line whose holder died is told apart from one in use. */
+typedef struct {
+    pthread_mutex_t                 lock;
+    ngx_atomic_t                    buffer;          /* id of the zone used */
+    ngx_atomic_t                    leaving;
+} ngx_http_tracez_line_t;
+
+
+/* Drops for one reason, as the log knows them. */
+typedef struct {
+    uint64_t                        seen;
+    uint64_t                        logged;
+    time_t                          seen_at;
+    time_t                          logged_at;
+    ngx_uint_t                      is_losing;       /* said so in the log */
+} ngx_http_tracez_loss_t;
+
+
+/* What the process that exports tells the others, for the status page, and
+ * what it told the log, for its successor. Written by the holder of the lease
+ * only; sequence is odd while stats are being written. */
+typedef struct {
+    ngx_atomic_t                    sequence;
+    struct tracez_exporter_stats    stats;
+
+    ngx_uint_t                      is_down;         /* said so in the log */
+    time_t                          down_logged;
+    ngx_http_tracez_loss_t          losses[TRACEZ_DROP_COUNT];
+} ngx_http_tracez_published_t;
+
+
+/* In the ledger's zone, which lives as long as the master. */
+typedef struct {
+    ngx_atomic_t                    buffers;         /* zones made so far */
+    pthread_mutex_t                 door;            /* for leaving in turn */
+    ngx_http_tracez_line_t          lines[TRACEZ_WRITERS_MAX];
+    ngx_http_tracez_published_t     published;
+    void                           *ledger;          /* tracez's own part */
+} ngx_http_tracez_shared_t;
+
+
+/* In the buffer's zone, which is replaced when its layout changes. */
+typedef struct {
+    ngx_uint_t                      id;
+    void                           *memory;          /* tracez's own part */
+} ngx_http_tracez_buffer_t;
+
+
+typedef struct {
+    ngx_uint_t                      enabled;         /* somewhere */
+    ngx_array_t                     collectors;
+                                       /* of ngx_http_tracez_collector_t */
+    ngx_array_t                     collector_configs;
+                                       /* of struct tracez_collector_config */
+    ngx_array_t                     resources;
+                                       /* of struct tracez_resource */
+
+    struct tracez_config            tracer_config;
+    struct tracez_exporter_config   exporter_config;
+    struct tracez_header            headers[NGX_HTTP_TRACEZ_HEADERS_MAX];
+    ngx_uint_t                      has_exporter;    /* block was read */
+
+    ngx_shm_zone_t                 *ledger_zone;
+    ngx_shm_zone_t                 *buffer_zone;
+
+    /* of this process */
+    struct tracez_tracer           *tracer;          /* NULL: does not trace */
+    struct tracez_exporter         *exporter;
+    ngx_int_t                       line;            /* index */
+    ngx_event_t                     timer;           /* of reports */
+    ngx_connection_t                dumb;            /* what it logs for */
+} ngx_http_tracez_main_conf_t;
+
+
+typedef struct {
+    ngx_uint_t                      buffer_size;
+    ngx_str_t                       service_name;
+    ngx_array_t                    *attrs;
+                                       /* of ngx_http_tracez_attr_t */
+    ngx_uint_t                      collector;       /* index */
+    ngx_uint_t                      resource;        /* index */
+} ngx_http_tracez_srv_conf_t;
+
+
+/* A switch or a number that may depend on the request. */
+typedef struct {
+    ngx_str_t                       text;            /* as configured */
+    ngx_http_complex_value_t       *variable;        /* NULL: a constant */
+} ngx_http_tracez_value_t;
+
+
+typedef struct {
+    ngx_str_t                       key;             /* NUL-terminated */
+    ngx_http_complex_value_t        value;
+    ngx_http_complex_value_t       *filter;          /* if=; NULL: always */
+} ngx_http_tracez_tag_t;
+
+
+typedef struct {
+    ngx_http_tracez_value_t         enable;
+    ngx_flag_t                      enabled;         /* the constant */
+
+    ngx_http_tracez_value_t         rate;
+    struct tracez_sampler           ratio;           /* the constant's */
+    struct tracez_sampler           sampler;         /* the same, by parent */
+
+    ngx_uint_t                      max_tag_size;
+    ngx_uint_t                      extract;
+    ngx_uint_t                      inject;
+    ngx_http_complex_value_t       *span_name;
+    ngx_array_t                    *tags;
+                                       /* of ngx_http_tracez_tag_t */
+
+    struct tracez_text             *redact_keys;
+    ngx_uint_t                      nredact_keys;
+    ngx_uint_t                      redact;
+
+    ngx_uint_t                      status_format;
+} ngx_http_tracez_loc_conf_t;
+
+
+#define NGX_HTTP_TRACEZ_W3C              1
+#define NGX_HTTP_TRACEZ_PROPAGATE_OFF    2
+
+#define NGX_HTTP_TRACEZ_REDACT_KEYS      1
+#define NGX_HTTP_TRACEZ_REDACT_ALL       2
+#define NGX_HTTP_TRACEZ_REDACT_OFF       3
+
+#define NGX_HTTP_TRACEZ_JSON             1
+#define NGX_HTTP_TRACEZ_PROMETHEUS       2
+
+
+/* Of a main request that may be traced; found again through r->pool->cleanup,
+ * as an internal redirect clears the contexts of modules. */
+typedef struct {
+    struct tracez_span              span;            /* {0}: not recorded */
+    struct tracez_context           parent;          /* zero: a root */
+    struct tracez_context           context;         /* the span's own */
+    struct tracez_sampling_decision decision;
+    u_char                          traceparent[TRACEZ_TRACEPARENT_TEXT_BYTES];
+    unsigned                        deciding:1;      /* a variable is asked */
+    unsigned                        started:1;       /* it is traced */
+    unsigned                        injected:1;
+    unsigned                        finished:1;
+} ngx_http_tracez_ctx_t;
+
+
+extern ngx_module_t  ngx_tracez_module;
+extern ngx_module_t  ngx_http_tracez_module;
+
+
+/* directives */
+char *ngx_http_tracez_set_enable(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_tracez_set_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_tracez_set_number(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_tracez_set_propagation(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_tracez_set_tag(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_tracez_set_redact(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_tracez_parse_rate(ngx_str_t *text, double *rate);
+ngx_int_t ngx_http_tracez_merge_tags(ngx_conf_t *cf, ngx_array_t **tags,
+    ngx_array_t *above);
+
+/* the exporter's block */
+char *ngx_http_tracez_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* resources and collectors: what a server sends, and where it waits */
+char *ngx_http_tracez_set_service_name(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_tracez_set_resource_attr(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_tracez_init_resource(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, ngx_http_tracez_srv_conf_t *conf,
+    ngx_http_tracez_srv_conf_t *above);
+ngx_int_t ngx_http_tracez_init_collector(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, ngx_http_tracez_srv_conf_t *conf,
+    ngx_str_t *name);
+
+/* shared memory */
+ngx_int_t ngx_http_tracez_add_zones(ngx_cycle_t *cycle,
+    ngx_http_tracez_main_conf_t *tmcf);
+
+#define ngx_http_tracez_shared(tmcf)                                          \
+    ((ngx_http_tracez_shared_t *) (tmcf)->ledger_zone->data)
+#define ngx_http_tracez_buffer(tmcf)                                          \
+    ((ngx_http_tracez_buffer_t *) (tmcf)->buffer_zone->data)
+
+ngx_int_t ngx_http_tracez_init_lines(ngx_http_tracez_shared_t *shared);
+ngx_int_t ngx_http_tracez_claim_line(ngx_http_tracez_shared_t *shared,
+    ngx_uint_t buffer, ngx_uint_t *died);
+ngx_uint_t ngx_http_tracez_leave_line(ngx_http_tracez_shared_t *shared,
+    ngx_int_t line);
+void ngx_http_tracez_release_line(ngx_http_tracez_shared_t *shared,
+    ngx_int_t line);
+
+/* reports */
+void ngx_http_tracez_report_start(ngx_cycle_t *cycle,
+    ngx_http_tracez_main_conf_t *tmcf);
+void ngx_http_tracez_report_stop(ngx_http_tracez_main_conf_t *tmcf);
+void ngx_http_tracez_report(ngx_http_tracez_main_conf_t *tmcf, ngx_log_t *log);
+void ngx_http_tracez_read_published(ngx_http_tracez_main_conf_t *tmcf,
+    struct tracez_exporter_stats *stats);
+
+/* the request path; find_ctx also gives one whose span has not started yet */
+ngx_http_tracez_ctx_t *ngx_http_tracez_find_ctx(ngx_http_request_t *r);
+ngx_http_tracez_ctx_t *ngx_http_tracez_get_ctx(ngx_http_request_t *r);
+ngx_int_t ngx_http_tracez_rewrite_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_tracez_log_handler(ngx_http_request_t *r);
+
+void ngx_http_tracez_extract(ngx_http_request_t *r,
+    struct tracez_context *parent);
+void ngx_http_tracez_inject(ngx_http_request_t *r, ngx_http_tracez_ctx_t *ctx);
+
+void ngx_http_tracez_set_tags(ngx_http_request_t *r,
+    ngx_http_tracez_ctx_t *ctx);
+
+ngx_int_t ngx_http_tracez_add_variables(ngx_conf_t *cf);
+
+/* the status page */
+char *ngx_http_tracez_set_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+#endif /* NGX_HTTP_TRACEZ_H */

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The block tracez_exporter { }: where spans are sent, and at which pace. Each
+ * value is checked by the exporter itself as soon as it is read, so that an
+ * error has the line of its directive. Values of headers are secrets: no
+ * message repeats them. */
+#include "ngx_http_tracez.h"
+
+
+typedef char *(*ngx_http_tracez_setting_pt)(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset);
+
+
+typedef struct {
+    ngx_str_t                    name;
+    ngx_uint_t                   nargs;
+    ngx_http_tracez_setting_pt   set;
+    size_t                       offset;    /* in the exporter's config */
+} ngx_http_tracez_setting_t;
+
+
+static char *ngx_http_tracez_exporter_setting(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_tracez_exporter_endpoint(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset);
+static char *ngx_http_tracez_exporter_format(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset);
+static char *ngx_http_tracez_exporter_header(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset);
+static char *ngx_http_tracez_exporter_msec(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset);
+static char *ngx_http_tracez_exporter_number(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset);
+static char *ngx_http_tracez_exporter_retry(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset);
+static char *ngx_http_tracez_exporter_size(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset);
+
+
+#define ngx_http_tracez_offset(member)                                        \
+    offsetof(struct tracez_exporter_config, member)
+
+
+static ngx_http_tracez_setting_t  ngx_http_tracez_settings[] = {
+
+    { ngx_string("endpoint"), 1, ngx_http_tracez_exporter_endpoint, 0 },
+
+    { ngx_string("format"), 1, ngx_http_tracez_exporter_format, 0 },
+
+    { ngx_string("header"), 2, ngx_http_tracez_exporter_header, 0 },
+
+    { ngx_string("interval"), 1, ngx_http_tracez_exporter_msec,
+      ngx_http_tracez_offset(interval_ms) },
+
+    { ngx_string("batch_size"), 1, ngx_http_tracez_exporter_number,
+      ngx_http_tracez_offset(batch_size) },
+
+    { ngx_string("max_batch_bytes"), 1, ngx_http_tracez_exporter_size,
+      ngx_http_tracez_offset(max_batch_bytes) },
+
+    { ngx_string("connections"), 1, ngx_http_tracez_exporter_number,
+      ngx_http_tracez_offset(connections) },
+
+    { ngx_string("keepalive_timeout"), 1, ngx_http_tracez_exporter_msec,
+      ngx_http_tracez_offset(keepalive_timeout_ms) },
+
+    { ngx_string("timeout"), 1, ngx_http_tracez_exporter_msec,
+      ngx_http_tracez_offset(timeout_ms) },
+
+    { ngx_string("connect_timeout"), 1, ngx_http_tracez_exporter_msec,
+      ngx_http_tracez_offset(connect_timeout_ms) },
+
+    { ngx_string("retry"), 2, ngx_http_tracez_exporter_retry, 0 },
+
+    { ngx_string("retry_max_elapsed"), 1, ngx_http_tracez_exporter_msec,
+      ngx_http_tracez_offset(retry_max_elapsed_ms) },
+
+    { ngx_string("shutdown_timeout"), 1, ngx_http_tracez_exporter_msec,
+      ngx_http_tracez_offset(shutdown_timeout_ms) },
+
+    { ngx_null_string, 0, NULL, 0 }
+};
+
+
+/* which settings of the block were seen, while it is read */
+typedef struct {
+    ngx_http_tracez_main_conf_t  *tmcf;
+    ngx_uint_t                    seen;     /* a bit for each row above */
+} ngx_http_tracez_exporter_block_t;
+
+
+char *
+ngx_http_tracez_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_tracez_main_conf_t  *tmcf = conf;
+
+    char                              *rv;
+    ngx_conf_t                         save;
+    ngx_http_tracez_exporter_block_t   block;
+
+    if (tmcf->has_exporter) {
+        return "is duplicate";
+    }
+
+    tmcf->has_exporter = 1;
+
+    block.tmcf = tmcf;
+    block.seen = 0;
+
+    save = *cf;
+    cf->handler = ngx_http_tracez_exporter_setting;
+    cf->handler_conf = &block;
+
+    rv = ngx_conf_parse(cf, NULL);
+
+    *cf = save;
+
+    return rv;
+}
+
+
+static char *
+ngx_http_tracez_exporter_refuse(ngx_conf_t *cf, const char *allowed)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "tracez_exporter: %V \"%V\" rejected: it must be %s",
+                       &value[0], &value[1], allowed);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static ngx_http_tracez_setting_t *
+ngx_http_tracez_exporter_find(ngx_str_t *name)
+{
+    ngx_http_tracez_setting_t  *setting;
+
+    for (setting = ngx_http_tracez_settings; setting->set; setting++) {
+        if (setting->name.len == name->len
+            && ngx_strncmp(setting->name.data, name->data, name->len) == 0)
+        {
+            return setting;
+        }
+    }
+
+    return NULL;
+}
+
+
+static char *
+ngx_http_tracez_exporter_setting(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_tracez_exporter_block_t  *block = conf;
+
+    char                         *rv;
+    ngx_str_t                    *value;
+    ngx_uint_t                    bit;
+    struct tracez_error           error;
+    ngx_http_tracez_setting_t    *setting;
+    ngx_http_tracez_main_conf_t  *tmcf;
+
+    tmcf = block->tmcf;
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[0].data, "include") == 0) {
+        return ngx_conf_include(cf, cmd, conf);
+    }
+
+    setting = ngx_http_tracez_exporter_find(&value[0]);
+
+    if (setting == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown parameter \"%V\" in \"tracez_exporter\"",
+                           &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (cf->args->nelts != setting->nargs + 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "tracez_exporter: %V takes %ui value%s, not %ui",
+                           &value[0], setting->nargs,
+                           setting->nargs == 1 ? "" : "s",
+                           cf->args->nelts - 1);
+        return NGX_CONF_ERROR;
+    }
+
+    bit = (ngx_uint_t) 1 << (setting - ngx_http_tracez_settings);
+
+    if ((block->seen & bit) && setting->set != ngx_http_tracez_exporter_header)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "tracez_exporter: %V is duplicate", &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    block->seen |= bit;
+
+    rv = setting->set(cf, tmcf, setting->offset);
+
+    if (rv == NGX_CONF_OK
+        && tracez_exporter_check(&tmcf->exporter_config, &error) != TRACEZ_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "tracez_exporter: %s",
+                           error.text);
+        return NGX_CONF_ERROR;
+    }
+
+    return rv;
+}
+
+
+static char *
+ngx_http_tracez_exporter_endpoint(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+    tmcf->exporter_config.endpoint = (const char *) value[1].data;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_tracez_exporter_format(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "otlp") != 0) {
+        return ngx_http_tracez_exporter_refuse(cf, "\"otlp\"");
+    }
+
+    tmcf->exporter_config.format = TRACEZ_FORMAT_OTLP;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_tracez_exporter_header(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset)
+{
+    size_t      n;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+    n = tmcf->exporter_config.header_count;
+
+    if (n == NGX_HTTP_TRACEZ_HEADERS_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "tracez_exporter: header \"%V\" rejected: there "
+                           "are %d already, which is the most",
+                           &value[1], NGX_HTTP_TRACEZ_HEADERS_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    tmcf->headers[n].name = (const char *) value[1].data;
+    tmcf->headers[n].value = (const char *) value[2].data;
+    tmcf->exporter_config.header_count = n + 1;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_tracez_exporter_store(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset, ngx_int_t n,
+    const char *allowed)
+{
+    u_char    *p;
+    uint32_t   stored;
+
+    if (n < 0 || (uint64_t) n > UINT32_MAX) {
+        return ngx_http_tracez_exporter_refuse(cf, allowed);
+    }
+
+    stored = (uint32_t) n;
+    p = (u_char *) &tmcf->exporter_config;
+    ngx_memcpy(p + offset, &stored, sizeof(uint32_t));
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_tracez_exporter_number(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    return ngx_http_tracez_exporter_store(cf, tmcf, offset,
+                                          ngx_atoi(value[1].data,
+                                                   value[1].len),
+                                          "a plain number");
+}
+
+
+static char *
+ngx_http_tracez_exporter_size(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    return ngx_http_tracez_exporter_store(cf, tmcf, offset,
+                                          (ngx_int_t) ngx_parse_size(&value[1]),
+                                          "a size such as 512k or 4m");
+}
+
+
+static char *
+ngx_http_tracez_exporter_msec(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    return ngx_http_tracez_exporter_store(cf, tmcf, offset,
+                                          ngx_parse_time(&value[1], 0),
+                                          "a time such as 500ms or 5s");
+}
+
+
+/* retry 1s 30s: from the first wait to the longest one */
+
+static char *
+ngx_http_tracez_exporter_retry(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset)
+{
+    ngx_int_t   min, max;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    min = ngx_parse_time(&value[1], 0);
+    max = ngx_parse_time(&value[2], 0);
+
+    if (ngx_http_tracez_exporter_store(cf, tmcf,
+                                       ngx_http_tracez_offset(retry_min_ms),
+                                       min, "two times such as 1s 30s")
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_tracez_exporter_store(cf, tmcf,
+                                          ngx_http_tracez_offset(retry_max_ms),
+                                          max, "two times such as 1s 30s");
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What begins and ends with a process: the core module. It adds the zones when
+ * the whole configuration is read (worker_processes may follow http{}), and
+ * gives each worker its tracer and its exporter's thread; never the master,
+ * the cache manager or the cache loader.
+ *
+ * No failure here keeps a worker from serving: it serves untraced, and says so
+ * in the log once. */
+#include "ngx_http_tracez.h"
+
+#include <sys/eventfd.h>
+
+
+#define NGX_HTTP_TRACEZ_LIVE_MAX      1048576
+#define NGX_HTTP_TRACEZ_TERM_MS       1000   /* nginx kills about 3 s later */
+#define NGX_HTTP_TRACEZ_HAND_OVER_MS  500
+
+
+static void *ngx_tracez_create_conf(ngx_cycle_t *cycle);
+static char *ngx_tracez_init_conf(ngx_cycle_t *cycle, void *conf);
+static ngx_int_t ngx_tracez_init_module(ngx_cycle_t *cycle);
+static ngx_int_t ngx_tracez_init_process(ngx_cycle_t *cycle);
+static void ngx_tracez_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_core_module_t  ngx_tracez_module_ctx = {
+    ngx_string("tracez"),
+    ngx_tracez_create_conf,
+    ngx_tracez_init_conf
+};
+
+
+ngx_module_t  ngx_tracez_module = {
+    NGX_MODULE_V1,
+    &ngx_tracez_module_ctx,                /* module context */
+    NULL,                                  /* module directives */
+    NGX_CORE_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    ngx_tracez_init_module,                /* init module */
+    ngx_tracez_init_process,               /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_tracez_exit_process,               /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+/* wakes the exporting thread, in whichever worker it is: one for the master's
+ * life, so that old and new workers share it */
+
+static int  ngx_tracez_wake_fd = -1;
+
+
+/* the configuration is a pointer to that of http{}, NULL where there is none */
+
+static void *
+ngx_tracez_create_conf(ngx_cycle_t *cycle)
+{
+    return ngx_pcalloc(cycle->pool, sizeof(void *));
+}
+
+
+static ngx_http_tracez_main_conf_t *
+ngx_tracez_get_http(ngx_cycle_t *cycle)
+{
+    ngx_http_tracez_main_conf_t  **tmcf;
+
+    tmcf = (ngx_http_tracez_main_conf_t **)
+               ngx_get_conf(cycle->conf_ctx, ngx_tracez_module);
+
+    return (*tmcf != NULL && (*tmcf)->enabled) ? *tmcf : NULL;
+}
+
+
+static char *
+ngx_tracez_init_conf(ngx_cycle_t *cycle, void *conf)
+{
+    ngx_http_tracez_main_conf_t  *tmcf;
+
+    tmcf = ngx_tracez_get_http(cycle);
+
+    if (tmcf != NULL && ngx_http_tracez_add_zones(cycle, tmcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_tracez_init_module(ngx_cycle_t *cycle)
+{
+    if (ngx_test_config || ngx_tracez_wake_fd != -1
+        || ngx_tracez_get_http(cycle) == NULL)
+    {
+        return NGX_OK;
+    }
+
+    ngx_tracez_wake_fd = eventfd(0, EFD_CLOEXEC|EFD_NONBLOCK);
+
+    if (ngx_tracez_wake_fd == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "tracez: eventfd() failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* ---- beginning ---------------------------------------------------------- */
+
+static ngx_int_t
+ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
+{
+    ngx_uint_t                 died;
+    struct tracez_error        error;
+    struct tracez_config      *config;
+    ngx_http_tracez_buffer_t  *buffer;
+    ngx_http_tracez_shared_t  *shared;
+
+    shared = ngx_http_tracez_shared(tmcf);
+    buffer = ngx_http_tracez_buffer(tmcf);
+
+    tmcf->line = ngx_http_tracez_claim_line(shared, buffer->id, &died);
+
+    if (tmcf->line == NGX_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
+                      "tracez: this worker traces nothing: %d processes "
+                      "trace already, which is the most", TRACEZ_WRITERS_MAX);
+        return NGX_ERROR;
+    }
+
+    config = &tmcf->tracer_config;
+    config->buffer_bytes = tracez_buffer_bytes(config, NULL);
+    config->buffer_memory = buffer->memory;
+    config->ledger_memory = shared->ledger;
+    config->ledger_bytes = tracez_ledger_bytes();
+    config->writer = (uint32_t) tmcf->line;
+    config->live_spans_max = (uint32_t) ngx_max(1,
+                             ngx_min(cycle->connection_n,
+                                     NGX_HTTP_TRACEZ_LIVE_MAX));
+
+    if (tracez_tracer_create(config, &tmcf->tracer, &error) != TRACEZ_OK) {
+        ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
+                      "tracez: this worker traces nothing: %s", error.text);
+        ngx_http_tracez_release_line(shared, tmcf->line);
+        return NGX_ERROR;
+    }
+
+    if (died) {
+        tracez_tracer_take_over(tmcf->tracer);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_tracez_start_exporter(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
+{
+    struct tracez_error             error;
+    struct tracez_exporter_config  *config;
+
+    config = &tmcf->exporter_config;
+    config->wake_fd = ngx_tracez_wake_fd;
+
+    if (tracez_exporter_create(config, tmcf->tracer, &tmcf->exporter, &error)
+        == TRACEZ_OK)
+    {
+        if (tracez_exporter_start(tmcf->exporter, &error) == TRACEZ_OK) {
+            ngx_http_tracez_report_start(cycle, tmcf);
+            return;
+        }
+
+        tracez_exporter_destroy(tmcf->exporter);
+        tmcf->exporter = NULL;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
+                  "tracez: this worker exports nothing, and leaves that to "
+                  "the others: %s", error.text);
+}
+
+
+static ngx_int_t
+ngx_tracez_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_tracez_main_conf_t  *tmcf;
+
+    tmcf = ngx_tracez_get_http(cycle);
+
+    if (tmcf == NULL
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_tracez_create_tracer(cycle, tmcf) == NGX_OK) {
+        ngx_tracez_start_exporter(cycle, tmcf);
+    }
+
+    return NGX_OK;
+}
+
+
+/* ---- ending ------------------------------------------------------------- */
+
+#ifndef __SANITIZE_ADDRESS__                /* its report needs exit handlers */
+
+/* A thread that could not be ended, or a name lookup that libcurl left behind,
+ * must not meet the exit handlers of libraries that it is in. */
+
+static void
+ngx_tracez_exit_now(int status, void *unused)
+{
+    _exit(status);
+}
+
+#endif
+
+
+/* The last process that uses the buffer sends what is in it. The others only
+ * let their requests come to an end, and leave the rest to those who stay. */
+
+static enum tracez_result
+ngx_tracez_stop_exporter(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf,
+    ngx_uint_t last)
+{
+    uint32_t            timeout;
+    enum tracez_result  rc;
+
+    ngx_http_tracez_report_stop(tmcf);
+
+#ifndef __SANITIZE_ADDRESS__
+    on_exit(ngx_tracez_exit_now, NULL);
+#endif
+
+    timeout = NGX_HTTP_TRACEZ_HAND_OVER_MS;
+
+    if (last) {
+        timeout = tmcf->exporter_config.shutdown_timeout_ms;
+
+        if (ngx_terminate) {
+            timeout = ngx_min(timeout, NGX_HTTP_TRACEZ_TERM_MS);
+        }
+    }
+
+    rc = tracez_exporter_stop(tmcf->exporter, timeout, !last);
+
+    if (last) {
+        ngx_http_tracez_report(tmcf, cycle->log);
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_tracez_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                    last;
+    ngx_http_tracez_shared_t     *shared;
+    ngx_http_tracez_main_conf_t  *tmcf;
+
+    tmcf = ngx_tracez_get_http(cycle);
+
+    if (tmcf == NULL || tmcf->tracer == NULL) {
+        return;
+    }
+
+    shared = ngx_http_tracez_shared(tmcf);
+    last = ngx_http_tracez_leave_line(shared, tmcf->line);
+
+    if (tmcf->exporter != NULL) {
+        if (ngx_tracez_stop_exporter(cycle, tmcf, last) == TRACEZ_TIMED_OUT) {
+            /* the thread may still touch the tracer: leave all as it is */
+            return;
+        }
+
+        tracez_exporter_destroy(tmcf->exporter);
+        tmcf->exporter = NULL;
+    }
+
+    tracez_tracer_destroy(tmcf->tracer);
+    tmcf->tracer = NULL;
+
+    ngx_http_tracez_release_line(shared, tmcf->line);
+}

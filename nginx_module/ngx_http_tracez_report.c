@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Telling people how exporting goes. Once a second the process that exports
+ * copies its figures to shared memory, for the status page of any worker, and
+ * logs what changed: the backend failed, the backend is back, spans are being
+ * dropped, no more are. Each is said once, and again after half a minute at
+ * the earliest, whichever process says it. */
+#include "ngx_http_tracez.h"
+
+
+#define NGX_HTTP_TRACEZ_REPORT_MS      1000
+#define NGX_HTTP_TRACEZ_LOG_INTERVAL   30
+#define NGX_HTTP_TRACEZ_READ_TRIES     8
+
+
+static void ngx_http_tracez_report_handler(ngx_event_t *ev);
+
+
+static const char  *ngx_http_tracez_hints[TRACEZ_DROP_COUNT] = {
+    [TRACEZ_DROP_QUEUE_FULL] =
+        "the buffer is full; raise tracez_buffer_size, sample less, or see "
+        "why the backend is slow",
+    [TRACEZ_DROP_NO_SLOT] =
+        "more requests at once than worker_connections",
+    [TRACEZ_DROP_OVERSIZE] =
+        "longer than the buffer or a request body takes; lower "
+        "tracez_max_tag_size",
+    [TRACEZ_DROP_REJECTED] =
+        "the backend refused them for good; see last_error on the status page",
+    [TRACEZ_DROP_PARTIAL_REJECTED] =
+        "the backend took the rest of their batches",
+    [TRACEZ_DROP_RETRY_EXHAUSTED] =
+        "retry_max_elapsed was over",
+    [TRACEZ_DROP_SHUTDOWN_DEADLINE] =
+        "the backend did not take them before nginx left; raise "
+        "shutdown_timeout",
+    [TRACEZ_DROP_WORKER_LOST] =
+        "their requests were under way when a worker died",
+    [TRACEZ_DROP_CORRUPT] =
+        "what lay in shared memory made no sense",
+};
+
+
+/* ---- figures for the others --------------------------------------------- */
+
+static void
+ngx_http_tracez_publish(ngx_http_tracez_published_t *published,
+    struct tracez_exporter_stats *stats)
+{
+    (void) ngx_atomic_fetch_add(&published->sequence, 1);
+    ngx_memory_barrier();
+
+    published->stats = *stats;
+
+    ngx_memory_barrier();
+    (void) ngx_atomic_fetch_add(&published->sequence, 1);
+}
+
+
+/* What was published last. A process that died while it wrote leaves an odd
+ * sequence: then what is there is taken, with its texts ended. */
+
+void
+ngx_http_tracez_read_published(ngx_http_tracez_main_conf_t *tmcf,
+    struct tracez_exporter_stats *stats)
+{
+    ngx_uint_t                    i;
+    ngx_atomic_uint_t             sequence;
+    ngx_http_tracez_published_t  *published;
+
+    published = &ngx_http_tracez_shared(tmcf)->published;
+
+    for (i = 0; i < NGX_HTTP_TRACEZ_READ_TRIES; i++) {
+        sequence = published->sequence;
+        ngx_memory_barrier();
+
+        *stats = published->stats;
+
+        ngx_memory_barrier();
+
+        if (sequence % 2 == 0 && sequence == published->sequence) {
+            break;
+        }
+    }
+
+    stats->last_error[sizeof(stats->last_error) - 1] = '\0';
+    stats->endpoint[sizeof(stats->endpoint) - 1] = '\0';
+
+    if (stats->endpoint[0] == '\0' && tmcf->exporter != NULL) {
+        /* nobody has had the lease yet */
+        tracez_exporter_stats_init(stats);
+        tracez_exporter_stats(tmcf->exporter, stats);
+    }
+}
+
+
+/* ---- lines for people --------------------------------------------------- */
+
+static void
+ngx_http_tracez_log_state(ngx_http_tracez_published_t *published,
+    struct tracez_exporter_stats *stats, uint64_t waiting, ngx_log_t *log)
+{
+    time_t  now;
+
+    now = ngx_time();
+
+    if (stats->state == TRACEZ_EXPORTER_DOWN && !published->is_down
+        && (published->down_logged == 0
+            || now - published->down_logged >= NGX_HTTP_TRACEZ_LOG_INTERVAL))
+    {
+        published->is_down = 1;
+        published->down_logged = now;
+
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "tracez: export to %s failed (%s), %uL spans waiting, "
+                      "trying again",
+                      stats->endpoint, stats->last_error, waiting);
+        return;
+    }
+
+    /* an exporter that has just taken over knows nothing yet */
+
+    if (stats->state == TRACEZ_EXPORTER_UP && published->is_down
+        && stats->batches > 0)
+    {
+        published->is_down = 0;
+
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "tracez: export to %s works again, %uL spans waiting",
+                      stats->endpoint, waiting);
+    }
+}
+
+
+static void
+ngx_http_tracez_log_loss(ngx_http_tracez_loss_t *loss, enum tracez_drop reason,
+    uint64_t dropped, ngx_log_t *log)
+{
+    time_t  now;
+
+    now = ngx_time();
+
+    if (dropped > loss->seen) {
+        loss->seen = dropped;
+        loss->seen_at = now;
+    }
+
+    if (loss->seen > loss->logged
+        && (loss->logged_at == 0
+            || now - loss->logged_at >= NGX_HTTP_TRACEZ_LOG_INTERVAL))
+    {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "tracez: %uL spans dropped (%s): %s",
+                      loss->seen - loss->logged, tracez_drop_text(reason),
+                      ngx_http_tracez_hints[reason]
+                      ? ngx_http_tracez_hints[reason] : "see the status page");
+
+        loss->logged = loss->seen;
+        loss->logged_at = now;
+        loss->is_losing = 1;
+
+    } else if (loss->is_losing
+               && now - loss->seen_at >= NGX_HTTP_TRACEZ_LOG_INTERVAL)
+    {
+        loss->is_losing = 0;
+
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "tracez: no more spans dropped (%s), %uL in all",
+                      tracez_drop_text(reason), loss->seen);
+    }
+}
+
+
+void
+ngx_http_tracez_report(ngx_http_tracez_main_conf_t *tmcf, ngx_log_t *log)
+{
+    ngx_uint_t                    i;
+    struct tracez_stats           ledger;
+    struct tracez_exporter_stats  stats;
+    ngx_http_tracez_published_t  *published;
+
+    published = &ngx_http_tracez_shared(tmcf)->published;
+
+    tracez_stats_init(&ledger);
+    tracez_tracer_stats(tmcf->tracer, &ledger);
+
+    tracez_exporter_stats_init(&stats);
+    tracez_exporter_stats(tmcf->exporter, &stats);
+
+    ngx_http_tracez_log_state(published, &stats,
+                              ledger.queued + ledger.inflight, log);
+
+    for (i = 0; i < TRACEZ_DROP_COUNT; i++) {
+        ngx_http_tracez_log_loss(&published->losses[i], (enum tracez_drop) i,
+                                 ledger.dropped[i], log);
+    }
+
+    ngx_http_tracez_publish(published, &stats);
+}
+
+
+/* ---- once a second ------------------------------------------------------ */
+
+static void
+ngx_http_tracez_report_handler(ngx_event_t *ev)
+{
+    ngx_connection_t              *dumb;
+    struct tracez_exporter_stats   stats;
+    ngx_http_tracez_main_conf_t   *tmcf;
+
+    dumb = ev->data;
+    tmcf = dumb->data;
+
+    tracez_exporter_stats_init(&stats);
+    tracez_exporter_stats(tmcf->exporter, &stats);
+
+    if (stats.state != TRACEZ_EXPORTER_WAITING) {
+        ngx_http_tracez_report(tmcf, ev->log);
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_TRACEZ_REPORT_MS);
+}
+
+
+void
+ngx_http_tracez_report_start(ngx_cycle_t *cycle,
+    ngx_http_tracez_main_conf_t *tmcf)
+{
+    tmcf->dumb.fd = (ngx_socket_t) -1;
+    tmcf->dumb.data = tmcf;
+
+    tmcf->timer.handler = ngx_http_tracez_report_handler;
+    tmcf->timer.data = &tmcf->dumb;
+    tmcf->timer.log = cycle->log;
+    tmcf->timer.cancelable = 1;            /* keeps no worker from leaving */
+
+    ngx_add_timer(&tmcf->timer, NGX_HTTP_TRACEZ_REPORT_MS);
+}
+
+
+void
+ngx_http_tracez_report_stop(ngx_http_tracez_main_conf_t *tmcf)
+{
+    if (tmcf->timer.timer_set) {
+        ngx_del_timer(&tmcf->timer);
+    }
+}
