@@ -308,14 +308,17 @@ ngx_http_tracez_log_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_tracez_get_ctx(r);
 
-    tracez_tracer_count_request(tmcf->tracer,
-                                ctx != NULL && ctx->decision.record);
+    if (ctx == NULL) {
+        tracez_tracer_count_request(tmcf->tracer, false);
+        return NGX_OK;
+    }
 
-    if (ctx == NULL || ctx->finished) {
+    if (ctx->finished) {
         return NGX_OK;
     }
 
     ctx->finished = 1;
+    tracez_tracer_count_request(tmcf->tracer, ctx->decision.record);
 
     if (tracez_span_is_recording(ctx->span)) {
         status = ngx_http_tracez_get_status(r);
