@@ -94,22 +94,23 @@ void tag_value_write(const struct tracez_tag *tag, size_t max_tag_bytes, unsigne
     }
 }
 
-size_t tags_write(const struct tracez_tag *tags, size_t tag_count, size_t max_tag_bytes,
-                  unsigned char *at, size_t capacity, uint32_t *refused)
+size_t tag_list_write(const struct tag_list *list, unsigned char *at, size_t capacity,
+                      uint32_t *refused)
 {
     size_t written = 0;
     struct key key;
 
-    for (size_t i = 0; i < tag_count; i++) {
-        size_t value_bytes = tag_value_bytes(&tags[i], max_tag_bytes);
+    for (size_t i = 0; i < list->count; i++) {
+        const struct tracez_tag *tag = &list->tags[i];
+        size_t value_bytes = tag_value_bytes(tag, list->max_tag_bytes);
         if (i >= TRACEZ_TAGS_MAX || value_bytes > ENTRY_VALUE_BYTES_MAX ||
-            !key_resolve(tags[i].key, &key) ||
+            !key_resolve(tag->key, &key) ||
             entry_bytes_for(&key, value_bytes) > capacity - written) {
             ++*refused;
             continue;
         }
-        tag_value_write(&tags[i], max_tag_bytes,
-                        entry_begin(at + written, tags[i].type, &key, value_bytes));
+        tag_value_write(tag, list->max_tag_bytes,
+                        entry_begin(at + written, tag->type, &key, value_bytes));
         written += entry_bytes_for(&key, value_bytes);
     }
     return written;

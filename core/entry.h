@@ -70,9 +70,15 @@ static inline size_t entry_bytes_for(const struct key *key, size_t value_bytes)
 size_t tag_value_bytes(const struct tracez_tag *tag, size_t max_tag_bytes);
 void tag_value_write(const struct tracez_tag *tag, size_t max_tag_bytes, unsigned char *value);
 
+struct tag_list {
+    const struct tracez_tag *tags;
+    size_t count;
+    size_t max_tag_bytes; /* longer strings are cut */
+};
+
 /* Writes a list of tags into at most capacity bytes; those with bad keys, or that do not fit, are
  * left out and counted in *refused. Returns the bytes written. */
-size_t tags_write(const struct tracez_tag *tags, size_t tag_count, size_t max_tag_bytes,
-                  unsigned char *at, size_t capacity, uint32_t *refused);
+size_t tag_list_write(const struct tag_list *list, unsigned char *at, size_t capacity,
+                      uint32_t *refused);
 
 #endif

@@ -11,15 +11,16 @@
 static size_t encode(const struct tracez_resource *resource, unsigned char *at, uint32_t *refused)
 {
     const char *name = resource->service_name != NULL ? resource->service_name : "unknown_service";
-    struct tracez_tag service = {
+    const struct tracez_tag service = {
         .key = TRACEZ_KEY(SERVICE_NAME),
         .type = TRACEZ_TAG_STRING,
         .value.string = {name, strlen(name)},
     };
-    size_t bytes = tags_write(&service, 1, RESOURCE_TAG_BYTES_MAX, at, RESOURCE_BYTES_MAX, refused);
+    const struct tag_list first = {&service, 1, RESOURCE_TAG_BYTES_MAX};
+    const struct tag_list others = {resource->tags, resource->tag_count, RESOURCE_TAG_BYTES_MAX};
+    size_t bytes = tag_list_write(&first, at, RESOURCE_BYTES_MAX, refused);
 
-    return bytes + tags_write(resource->tags, resource->tag_count, RESOURCE_TAG_BYTES_MAX,
-                              at + bytes, RESOURCE_BYTES_MAX - bytes, refused);
+    return bytes + tag_list_write(&others, at + bytes, RESOURCE_BYTES_MAX - bytes, refused);
 }
 
 bool resource_table_get(const struct resource_table *table, uint32_t row,

@@ -326,16 +326,15 @@ int tracez_span_get(struct tracez_span span, const char *key_text_, char *buffer
 /* Appends an entry whose value is a fixed head and nested tags. False when it does not fit; tags
  * that are refused by themselves are left out. */
 static bool append_nested(struct slot *slot, uint32_t type, const struct key *key,
-                          struct tracez_text head, const struct tracez_tag *tags, size_t tag_count)
+                          struct tracez_text head, const struct tag_list *list)
 {
-    size_t max_bytes = slot->max_tag_bytes;
     size_t nested_bytes = 0;
     uint32_t refused = 0;
     struct key tag_key;
 
-    for (size_t i = 0; i < tag_count && i < TRACEZ_TAGS_MAX; i++) {
-        size_t value_bytes = tag_value_bytes(&tags[i], max_bytes);
-        if (value_bytes <= ENTRY_VALUE_BYTES_MAX && key_resolve(tags[i].key, &tag_key)) {
+    for (size_t i = 0; i < list->count && i < TRACEZ_TAGS_MAX; i++) {
+        size_t value_bytes = tag_value_bytes(&list->tags[i], list->max_tag_bytes);
+        if (value_bytes <= ENTRY_VALUE_BYTES_MAX && key_resolve(list->tags[i].key, &tag_key)) {
             nested_bytes += entry_bytes_for(&tag_key, value_bytes);
         }
     }
@@ -348,7 +347,7 @@ static bool append_nested(struct slot *slot, uint32_t type, const struct key *ke
     }
     unsigned char *value = entry_begin(at, type, key, value_bytes);
     memcpy(value, head.text, head.bytes);
-    tags_write(tags, tag_count, max_bytes, value + head.bytes, nested_bytes, &refused);
+    tag_list_write(list, value + head.bytes, nested_bytes, &refused);
     span_refuse(slot, &slot->record.tags_refused, refused);
     return true;
 }
@@ -373,9 +372,10 @@ void tracez_span_add_event(struct tracez_span span, const char *name, const stru
     const struct key key = {.text = name == NULL ? "" : name,
                             .bytes = (uint16_t)(name == NULL ? 0 : strnlen(name, KEY_BYTES_MAX))};
     const struct tracez_text head = {(const char *)&unix_ns, EVENT_TIME_BYTES};
+    const struct tag_list list = {tags, tag_count, slot->max_tag_bytes};
 
     if (slot->record.event_count < TRACEZ_EVENTS_MAX &&
-        append_nested(slot, TRACEZ_ENTRY_EVENT, &key, head, tags, tag_count)) {
+        append_nested(slot, TRACEZ_ENTRY_EVENT, &key, head, &list)) {
         slot->record.event_count++;
     } else {
         span_refuse(slot, &slot->record.events_refused, 1);
@@ -398,7 +398,8 @@ void tracez_span_add_link(struct tracez_span span, const struct tracez_context *
         memcpy(context + TRACEZ_TRACE_ID_BYTES, target->span_id, TRACEZ_SPAN_ID_BYTES);
         context[LINK_CONTEXT_BYTES - 1] = target->flags;
         const struct tracez_text head = {(const char *)context, sizeof(context)};
-        if (append_nested(slot, TRACEZ_ENTRY_LINK, &no_key, head, tags, tag_count)) {
+        const struct tag_list list = {tags, tag_count, slot->max_tag_bytes};
+        if (append_nested(slot, TRACEZ_ENTRY_LINK, &no_key, head, &list)) {
             slot->record.link_count++;
             span_unlock(slot, span);
             return;
