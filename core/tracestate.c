@@ -119,12 +119,26 @@ static bool is_ot_member(struct tracez_text member)
     return member.bytes > 3 && memcmp(member.text, "ot=", 3) == 0;
 }
 
+static bool parse_randomness(struct tracez_text field, uint64_t *randomness)
+{
+    uint8_t bytes[THRESHOLD_DIGITS / 2];
+
+    if (field.bytes != 3 + THRESHOLD_DIGITS || memcmp(field.text, "rv:", 3) != 0 ||
+        !hex_parse(bytes, sizeof(bytes), field.text + 3)) {
+        return false;
+    }
+    *randomness = 0;
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        *randomness = *randomness << 8 | bytes[i];
+    }
+    return true;
+}
+
 bool tracestate_randomness(const char *text, size_t text_bytes, uint64_t *randomness)
 {
     struct tracez_text rest = {text, text_bytes};
     struct tracez_text member;
     struct tracez_text field;
-    uint8_t bytes[THRESHOLD_DIGITS / 2];
 
     while (next_part(&rest, ',', &member)) {
         if (!is_ot_member(member)) {
@@ -132,12 +146,7 @@ bool tracestate_randomness(const char *text, size_t text_bytes, uint64_t *random
         }
         struct tracez_text fields = {member.text + 3, member.bytes - 3};
         while (next_part(&fields, ';', &field)) {
-            if (field.bytes == 3 + THRESHOLD_DIGITS && memcmp(field.text, "rv:", 3) == 0 &&
-                hex_parse(bytes, sizeof(bytes), field.text + 3)) {
-                *randomness = 0;
-                for (size_t i = 0; i < sizeof(bytes); i++) {
-                    *randomness = *randomness << 8 | bytes[i];
-                }
+            if (parse_randomness(field, randomness)) {
                 return true;
             }
         }
