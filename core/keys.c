@@ -11,9 +11,9 @@
 
 #define BUCKETS 128 /* a power of two, well over the number of keys */
 
-const char tracez_keys[TRACEZ_KEY_ROWS][TRACEZ_KEY_COLUMNS] = {[TRACEZ_KEY_ID_NONE] = "",
-#define ROW(name, text) [TRACEZ_KEY_ID_##name] = text,
-                                                               TRACEZ_KEYS(ROW)
+const char tracez_keys[TRACEZ_KEY_ROWS][TRACEZ_KEY_COLUMNS] = {
+#define ROW(name, text) [TRACEZ_KEY_ID_##name] = {text},
+    TRACEZ_KEYS(ROW)
 #undef ROW
 };
 
@@ -32,7 +32,7 @@ static uint32_t hash_text(const char *text, size_t bytes)
 {
     const unsigned char *at = (const unsigned char *)text;
 
-    return (uint32_t)(bytes * 7 + at[0] * 31U + at[bytes / 2] * 13U + at[bytes - 1] * 5U);
+    return (uint32_t)bytes * 7U + at[0] * 31U + at[bytes / 2] * 13U + at[bytes - 1] * 5U;
 }
 
 static void fill_buckets(void)
