@@ -10,8 +10,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#define ENVELOPE_BYTES_MAX (1024 * 1024) /* a resource is at most 64 KiB; escaped, six times that  \
-                                          */
+#define ENVELOPE_BYTES_MAX (1U << 20) /* a resource is at most 64 KiB; escaped, six times that */
 #define SCHEMA_URL "https://opentelemetry.io/schemas/1.44.0"
 #define SPANS "\"spans\":[" /* can't occur in a string: there its quotes would be escaped */
 

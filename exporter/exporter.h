@@ -61,7 +61,7 @@ struct tracez_exporter {
 uint64_t exporter_now_ns(void); /* monotonic */
 
 /* The thread. */
-void *exporter_run(void *exporter);
+void *exporter_run(void *state);
 
 /* ---- stats.c: by the thread ---- */
 

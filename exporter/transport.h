@@ -14,9 +14,9 @@
 
 #include <curl/curl.h>
 
-#define RESPONSE_KEPT_BYTES 65536             /* of a response's body */
-#define RESPONSE_READ_BYTES (4 * 1024 * 1024) /* then the transfer is aborted */
-#define RESPONSE_HEADER_BYTES 65536           /* likewise */
+#define RESPONSE_KEPT_BYTES 65536      /* of a response's body */
+#define RESPONSE_READ_BYTES (4U << 20) /* then the transfer is aborted */
+#define RESPONSE_HEADER_BYTES 65536    /* likewise */
 
 /* One request and its connection's handle, used again and again. */
 struct transfer {

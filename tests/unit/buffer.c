@@ -374,9 +374,9 @@ START_TEST(spans_of_forked_children_are_read_by_the_parent_with_exact_books)
     struct tracez_stats before = books(tracer);
     struct spans spans = spans_drain_first(tracer);
 
-    ck_assert_uint_eq(before.recorded, 100 * CHILDREN + 50);
-    ck_assert_uint_eq(before.queued, 100 * CHILDREN + 50);
-    ck_assert_uint_eq(spans.count, 100 * CHILDREN + 50);
+    ck_assert_uint_eq(before.recorded, 100UL * CHILDREN + 50);
+    ck_assert_uint_eq(before.queued, 100UL * CHILDREN + 50);
+    ck_assert_uint_eq(spans.count, 100UL * CHILDREN + 50);
     size_t of_children = 0;
     for (size_t i = 0; i < spans.count; i++) {
         if (spans.records[i].tag_count == 2) {
@@ -384,8 +384,8 @@ START_TEST(spans_of_forked_children_are_read_by_the_parent_with_exact_books)
             of_children++;
         }
     }
-    ck_assert_uint_eq(of_children, 100 * CHILDREN);
-    ck_assert_uint_eq(books(tracer).exported, 100 * CHILDREN + 50);
+    ck_assert_uint_eq(of_children, 100UL * CHILDREN);
+    ck_assert_uint_eq(books(tracer).exported, 100UL * CHILDREN + 50);
     spans_free(&spans);
     tracez_tracer_destroy(tracer);
     unmap(&shared);

@@ -256,7 +256,7 @@ START_TEST(a_span_may_be_finished_by_another_thread_than_started_it)
     }
 
     struct tracez_stats stats = books(tracer);
-    ck_assert_uint_eq(stats.queued, 3 * LIVE_MAX);
+    ck_assert_uint_eq(stats.queued, 3UL * LIVE_MAX);
     ck_assert_uint_eq(stats.dropped[TRACEZ_DROP_NO_SLOT], 0);
     ck_assert_uint_eq(stats.misuse, 0);
     tracez_tracer_destroy(tracer);

@@ -26,6 +26,7 @@ static unsigned sum_text(struct tracez_text text)
     return sum;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by depth */
 static unsigned walk(const unsigned char *entries, size_t entries_bytes, unsigned depth)
 {
     struct tracez_entry entry;

@@ -208,10 +208,11 @@ START_TEST(a_cut_never_splits_a_utf8_character)
     for (uint32_t max = 16; max < 64; max++) {
         start_limited(max, 16384);
         for (size_t i = 0; i < 3; i++) {
+            size_t bytes = strlen(characters[i]);
             char value[400] = "";
             char key[8] = {(char)('a' + i)};
             for (size_t j = 0; j < 90; j++) {
-                strcat(value, characters[i]);
+                memcpy(value + j * bytes, characters[i], bytes);
             }
             tracez_span_set_string(span, key, value);
         }
