@@ -18,8 +18,9 @@ static size_t encode(const struct tracez_resource *resource, unsigned char *at, 
     };
     const struct tag_list first = {&service, 1, RESOURCE_TAG_BYTES_MAX};
     const struct tag_list others = {resource->tags, resource->tag_count, RESOURCE_TAG_BYTES_MAX};
-    size_t bytes = tag_list_write(&first, at, RESOURCE_BYTES_MAX, refused);
 
+    keys_init(); /* who formats a buffer need not have a tracer, but encodes as one does */
+    size_t bytes = tag_list_write(&first, at, RESOURCE_BYTES_MAX, refused);
     return bytes + tag_list_write(&others, at + bytes, RESOURCE_BYTES_MAX - bytes, refused);
 }
 

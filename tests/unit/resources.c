@@ -5,6 +5,7 @@
  * Method: the table by itself, on the heap, so that AddressSanitizer sees a step too far; refusals
  * and garbage first. */
 #include "resources.h"
+#include "keys.h"
 #include "spans.h"
 
 #include <stdio.h>
@@ -183,6 +184,24 @@ START_TEST(the_same_resource_gets_the_same_row_and_another_tag_another)
 }
 END_TEST
 
+START_TEST(a_resource_that_was_added_before_there_was_a_tracer_is_found_by_one)
+{
+    struct resource_table *table = create_table();
+    char key[] = "deployment.environment.name"; /* well known, but not by its address */
+    const struct tracez_tag tag = text_tag(key, "test");
+    const struct tracez_resource resource = {.tags = &tag, .tag_count = 1};
+    uint32_t added = 7;
+    uint32_t found = 8;
+
+    ck_assert_int_eq(resource_table_add(table, &resource, &added, NULL), TRACEZ_OK);
+    keys_init(); /* as tracez_tracer_create does */
+
+    ck_assert(resource_table_find(table, &resource, &found));
+    ck_assert_uint_eq(found, added);
+    free(table);
+}
+END_TEST
+
 START_TEST(a_resource_without_a_name_is_an_unknown_service)
 {
     struct resource_table *table = create_table();
@@ -208,6 +227,7 @@ int main(void)
     tcase_add_test(refused, a_table_whose_bytes_are_used_up_refuses_and_keeps_what_it_has);
     tcase_add_test(refused, a_table_full_of_garbage_is_never_followed_beyond_its_bounds);
     tcase_add_test(kept, the_same_resource_gets_the_same_row_and_another_tag_another);
+    tcase_add_test(kept, a_resource_that_was_added_before_there_was_a_tracer_is_found_by_one);
     tcase_add_test(kept, a_resource_without_a_name_is_an_unknown_service);
     return run_suite(suite);
 }
