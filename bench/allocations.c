@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * The allocation functions, counted. glibc calls the program's own where there are any. */
+ * The allocation functions, counted. glibc calls the program's own where there are any; parameters
+ * have the names that glibc's headers give them. */
 #include "allocations.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-void *__libc_malloc(size_t bytes);
-void *__libc_calloc(size_t count, size_t bytes);
-void *__libc_realloc(void *memory, size_t bytes);
-void *__libc_memalign(size_t alignment, size_t bytes);
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t nmemb, size_t size);
+void *__libc_realloc(void *ptr, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static _Atomic uint64_t count;
 
@@ -25,33 +28,33 @@ uint64_t allocations_count(void)
     return atomic_load_explicit(&count, memory_order_relaxed);
 }
 
-void *malloc(size_t bytes)
+void *malloc(size_t size)
 {
     count_one();
-    return __libc_malloc(bytes);
+    return __libc_malloc(size);
 }
 
-void *calloc(size_t members, size_t bytes)
+void *calloc(size_t nmemb, size_t size)
 {
     count_one();
-    return __libc_calloc(members, bytes);
+    return __libc_calloc(nmemb, size);
 }
 
-void *realloc(void *memory, size_t bytes)
+void *realloc(void *ptr, size_t size)
 {
     count_one();
-    return __libc_realloc(memory, bytes);
+    return __libc_realloc(ptr, size);
 }
 
-void *aligned_alloc(size_t alignment, size_t bytes)
+void *aligned_alloc(size_t alignment, size_t size)
 {
     count_one();
-    return __libc_memalign(alignment, bytes);
+    return __libc_memalign(alignment, size);
 }
 
-int posix_memalign(void **memory, size_t alignment, size_t bytes)
+int posix_memalign(void **memptr, size_t alignment, size_t size)
 {
     count_one();
-    *memory = __libc_memalign(alignment, bytes);
-    return *memory == NULL ? ENOMEM : 0;
+    *memptr = __libc_memalign(alignment, size);
+    return *memptr == NULL ? ENOMEM : 0;
 }

@@ -64,7 +64,7 @@ int listener_open(const char *address, uint16_t port, char *error, size_t error_
 
 void listener_format_url(int listener, char *url, size_t url_bytes)
 {
-    struct sockaddr_storage place;
+    struct sockaddr_storage place = {0};
     socklen_t place_bytes = sizeof(place);
     char address[64] = "?";
     char port[8] = "?";

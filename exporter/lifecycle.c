@@ -101,7 +101,6 @@ static enum tracez_result make(struct tracez_exporter *exporter,
         exporter->owns_wake_fd = true;
     }
     if (exporter->wake_fd < 0) {
-        /* NOLINTNEXTLINE(concurrency-mt-unsafe): Linux's C libraries give each thread its text */
         return refuse(error, TRACEZ_SYSTEM, "exporter: no eventfd: %s", strerror(errno));
     }
     return TRACEZ_OK;
@@ -210,7 +209,6 @@ enum tracez_result tracez_exporter_start(struct tracez_exporter *exporter,
         shared->phase = EXPORTER_IDLE;
         shared->is_open = false;
         transport_close(&exporter->transport);
-        /* NOLINTNEXTLINE(concurrency-mt-unsafe): as above */
         return refuse(error, TRACEZ_SYSTEM, "exporter: no thread: %s", strerror(status));
     }
     return TRACEZ_OK;

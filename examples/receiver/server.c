@@ -279,6 +279,7 @@ static void take_piece(struct request *request, const char *piece, size_t bytes)
 }
 
 /* Called by libmicrohttpd for the head, for each piece of the body, and at the end. */
+/* NOLINTNEXTLINE(readability-function-size): so many parameters has libmicrohttpd's type */
 static enum MHD_Result handle(void *state, struct MHD_Connection *connection, const char *path,
                               const char *method, const char *version, const char *piece,
                               size_t *piece_bytes, void **connection_state)

@@ -183,7 +183,7 @@ static const struct span *place_next_child(struct tree *tree, const struct span 
     return NULL;
 }
 
-/* Recursion is bounded by STORE_TRACE_SPANS_MAX. */
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by STORE_TRACE_SPANS_MAX */
 static void write_branch(struct tree *tree, const struct span *span, size_t depth, bool has_more)
 {
     size_t position = 0;

@@ -84,6 +84,7 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, const stru
 }
 
 /* Called for the head, for each piece of the body (which nobody wants), and at the end. */
+/* NOLINTNEXTLINE(readability-function-size): so many parameters has libmicrohttpd's type */
 static enum MHD_Result handle(void *state, struct MHD_Connection *connection, const char *path,
                               const char *method, const char *version, const char *piece,
                               size_t *piece_bytes, void **connection_state)

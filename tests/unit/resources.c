@@ -167,7 +167,9 @@ START_TEST(the_same_resource_gets_the_same_row_and_another_tag_another)
     const struct tracez_tag tag = text_tag("deployment", "blue");
     const struct tracez_resource plain = {.service_name = "shop"};
     const struct tracez_resource tagged = {.service_name = "shop", .tags = &tag, .tag_count = 1};
-    uint32_t first, second, again;
+    uint32_t first;
+    uint32_t second;
+    uint32_t again;
 
     ck_assert_int_eq(resource_table_add(table, &plain, &first, NULL), TRACEZ_OK);
     ck_assert_int_eq(resource_table_add(table, &tagged, &second, NULL), TRACEZ_OK);
