@@ -29,20 +29,20 @@ const struct tracez_text tracez_http_redacted_keys_default[TRACEZ_HTTP_REDACTED_
     TEXT_OF("X-Goog-Signature"),
 };
 
-static const struct tracez_text *find_method(const char *method, size_t method_bytes)
+static const struct tracez_text *find_method(struct tracez_text method)
 {
     for (size_t i = 0; i < KNOWN_METHODS; i++) {
-        if (known_methods[i].bytes == method_bytes &&
-            memcmp(known_methods[i].text, method, method_bytes) == 0) {
+        if (known_methods[i].bytes == method.bytes &&
+            memcmp(known_methods[i].text, method.text, method.bytes) == 0) {
             return &known_methods[i];
         }
     }
     return NULL;
 }
 
-const char *tracez_http_method(const char *method, size_t method_bytes)
+const char *tracez_http_method(struct tracez_text method)
 {
-    const struct tracez_text *known = find_method(method, method_bytes);
+    const struct tracez_text *known = find_method(method);
 
     return known != NULL ? known->text : "_OTHER";
 }
@@ -83,18 +83,18 @@ static void append(struct output *output, const char *text, size_t text_bytes)
 
 /* ---- Span name ------------------------------------------------------------------------------- */
 
-size_t tracez_http_span_name(const char *method, size_t method_bytes, const char *route,
-                             size_t route_bytes, char *name, size_t name_bytes)
+size_t tracez_http_span_name(struct tracez_text method, struct tracez_text route, char *name,
+                             size_t name_bytes)
 {
     static const struct tracez_text unknown = TEXT_OF("HTTP");
-    const struct tracez_text *known = find_method(method, method_bytes);
+    const struct tracez_text *known = find_method(method);
     struct output output = {name, 0, name_bytes};
 
     known = known != NULL ? known : &unknown;
     append(&output, known->text, known->bytes);
-    if (route_bytes > 0) {
+    if (route.bytes > 0) {
         append(&output, " ", 1);
-        append(&output, route, route_bytes);
+        append(&output, route.text, route.bytes);
     }
     return output.bytes;
 }
@@ -108,10 +108,10 @@ struct pair {
     size_t end;
 };
 
-static struct pair next_pair(const char *query, size_t query_bytes, size_t position)
+static struct pair next_pair(struct tracez_text query, size_t position)
 {
-    const char *start = query + position;
-    size_t rest = query_bytes - position;
+    const char *start = query.text + position;
+    size_t rest = query.bytes - position;
     const char *ampersand = memchr(start, '&', rest);
     size_t bytes = ampersand != NULL ? (size_t)(ampersand - start) : rest;
     const char *equals = memchr(start, '=', bytes);
@@ -134,11 +134,11 @@ static bool is_secret(struct tracez_text key, const struct tracez_text *keys, si
     return false;
 }
 
-bool tracez_http_query_has_secret(const char *query, size_t query_bytes,
-                                  const struct tracez_text *keys, size_t key_count)
+bool tracez_http_query_has_secret(struct tracez_text query, const struct tracez_text *keys,
+                                  size_t key_count)
 {
-    for (size_t position = 0; position < query_bytes;) {
-        struct pair pair = next_pair(query, query_bytes, position);
+    for (size_t position = 0; position < query.bytes;) {
+        struct pair pair = next_pair(query, position);
 
         if (pair.value.text != NULL && is_secret(pair.key, keys, key_count)) {
             return true;
@@ -148,15 +148,14 @@ bool tracez_http_query_has_secret(const char *query, size_t query_bytes,
     return false;
 }
 
-size_t tracez_http_redact_query(const char *query, size_t query_bytes,
-                                const struct tracez_text *keys, size_t key_count, char *redacted,
-                                size_t redacted_bytes)
+size_t tracez_http_redact_query(struct tracez_text query, const struct tracez_text *keys,
+                                size_t key_count, char *redacted, size_t redacted_bytes)
 {
     struct output output = {redacted, 0, redacted_bytes};
 
-    for (size_t position = 0; position < query_bytes;) {
-        struct pair pair = next_pair(query, query_bytes, position);
-        const char *start = query + position;
+    for (size_t position = 0; position < query.bytes;) {
+        struct pair pair = next_pair(query, position);
+        const char *start = query.text + position;
 
         if (pair.value.text != NULL && is_secret(pair.key, keys, key_count)) {
             append(&output, start, pair.key.bytes + 1);
@@ -164,7 +163,7 @@ size_t tracez_http_redact_query(const char *query, size_t query_bytes,
         } else {
             append(&output, start, pair.end - position);
         }
-        if (pair.end < query_bytes) {
+        if (pair.end < query.bytes) {
             append(&output, "&", 1);
         }
         position = pair.end + 1;
@@ -188,12 +187,10 @@ static void set_query(struct tracez_span span, const struct tracez_http_request 
 
     if (query.bytes > 0 && request->redact_whole_query) {
         query = (struct tracez_text)TEXT_OF(REDACTED_TEXT);
-    } else if (query.bytes > 0 &&
-               tracez_http_query_has_secret(query.text, query.bytes, request->redacted_keys,
-                                            request->redacted_key_count)) {
-        size_t bytes =
-            tracez_http_redact_query(query.text, query.bytes, request->redacted_keys,
-                                     request->redacted_key_count, redacted, sizeof(redacted));
+    } else if (query.bytes > 0 && tracez_http_query_has_secret(query, request->redacted_keys,
+                                                               request->redacted_key_count)) {
+        size_t bytes = tracez_http_redact_query(
+            query, request->redacted_keys, request->redacted_key_count, redacted, sizeof(redacted));
         query = (struct tracez_text){redacted, bytes};
     }
     set_text(span, TRACEZ_KEY(URL_QUERY), query);
@@ -211,7 +208,7 @@ void tracez_http_tag_request(struct tracez_span span, const struct tracez_http_r
     if (span.slot == NULL) {
         return;
     }
-    const struct tracez_text *method = find_method(request->method.text, request->method.bytes);
+    const struct tracez_text *method = find_method(request->method);
     if (method != NULL) {
         set_text(span, TRACEZ_KEY(HTTP_REQUEST_METHOD), *method);
     } else if (request->method.bytes > 0) {

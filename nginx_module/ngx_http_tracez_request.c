@@ -127,6 +127,7 @@ ngx_http_tracez_start_span(ngx_http_request_t *r, ngx_http_tracez_ctx_t *ctx,
     ngx_http_tracez_loc_conf_t *tlcf)
 {
     char                          name[16];
+    struct tracez_text            method, no_route;
     struct tracez_sampler         ratio, sampler;
     struct tracez_span_options    options;
     ngx_http_tracez_srv_conf_t   *tscf;
@@ -145,11 +146,14 @@ ngx_http_tracez_start_span(ngx_http_request_t *r, ngx_http_tracez_ctx_t *ctx,
         options.sampler = &sampler;
     }
 
+    ngx_memzero(&no_route, sizeof(struct tracez_text));
+    method.text = (char *) r->method_name.data;
+    method.bytes = r->method_name.len;
+
     options.kind = TRACEZ_KIND_SERVER;
     options.name.text = name;
-    options.name.bytes = tracez_http_span_name((char *) r->method_name.data,
-                                               r->method_name.len, NULL, 0,
-                                               name, sizeof(name));
+    options.name.bytes = tracez_http_span_name(method, no_route, name,
+                                               sizeof(name));
     options.parent = &ctx->parent;
     options.collector = tracez_tracer_collector(tmcf->tracer, tscf->collector);
     options.resource = (uint32_t) tscf->resource;

@@ -33,7 +33,7 @@ START_TEST(a_method_that_is_not_known_byte_for_byte_is_other)
     };
 
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
-        ck_assert_str_eq(tracez_http_method(unknown[i].text, unknown[i].bytes), "_OTHER");
+        ck_assert_str_eq(tracez_http_method(unknown[i]), "_OTHER");
     }
 }
 END_TEST
@@ -44,9 +44,9 @@ START_TEST(a_known_method_is_itself_and_any_part_of_it_is_not)
         const char *method = known_methods[i];
 
         for (size_t bytes = 0; bytes < strlen(method); bytes++) {
-            ck_assert_str_eq(tracez_http_method(method, bytes), "_OTHER");
+            ck_assert_str_eq(tracez_http_method((struct tracez_text){method, bytes}), "_OTHER");
         }
-        ck_assert_str_eq(tracez_http_method(method, strlen(method)), method);
+        ck_assert_str_eq(tracez_http_method((struct tracez_text){method, strlen(method)}), method);
     }
 }
 END_TEST
@@ -54,8 +54,7 @@ END_TEST
 static void assert_name(struct tracez_text method, struct tracez_text route, const char *expected)
 {
     char name[64];
-    size_t bytes = tracez_http_span_name(method.text, method.bytes, route.text, route.bytes, name,
-                                         sizeof(name));
+    size_t bytes = tracez_http_span_name(method, route, name, sizeof(name));
 
     assert_text((struct tracez_text){name, bytes}, expected);
 }
@@ -90,15 +89,14 @@ START_TEST(a_name_is_cut_at_every_length_between_characters)
     const struct tracez_text route = TEXT("/stra\xc3\x9f"
                                           "e/\xe2\x82\xac/\xf0\x9f\x9a\x80/{id}");
     char whole[64];
-    size_t whole_bytes =
-        tracez_http_span_name("GET", 3, route.text, route.bytes, whole, sizeof(whole));
+    size_t whole_bytes = tracez_http_span_name(TEXT("GET"), route, whole, sizeof(whole));
 
     ck_assert_uint_eq(whole_bytes, 4 + route.bytes);
     for (size_t max_bytes = 0; max_bytes <= whole_bytes; max_bytes++) {
         char *name = malloc(max_bytes == 0 ? 1 : max_bytes);
         ck_assert_ptr_nonnull(name);
 
-        size_t bytes = tracez_http_span_name("GET", 3, route.text, route.bytes, name, max_bytes);
+        size_t bytes = tracez_http_span_name(TEXT("GET"), route, name, max_bytes);
 
         ck_assert_uint_eq(bytes, whole_characters(whole, whole_bytes, max_bytes));
         ck_assert_mem_eq(name, whole, bytes);

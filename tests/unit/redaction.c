@@ -37,13 +37,15 @@ static size_t whole_characters(const char *text, size_t bytes, size_t max_bytes)
 
 static size_t redact(const char *query, size_t query_bytes, char *redacted, size_t max_bytes)
 {
-    return tracez_http_redact_query(query, query_bytes, tracez_http_redacted_keys_default,
+    return tracez_http_redact_query((struct tracez_text){query, query_bytes},
+                                    tracez_http_redacted_keys_default,
                                     TRACEZ_HTTP_REDACTED_KEYS_DEFAULT, redacted, max_bytes);
 }
 
 static bool has_secret(const char *query, size_t query_bytes)
 {
-    return tracez_http_query_has_secret(query, query_bytes, tracez_http_redacted_keys_default,
+    return tracez_http_query_has_secret((struct tracez_text){query, query_bytes},
+                                        tracez_http_redacted_keys_default,
                                         TRACEZ_HTTP_REDACTED_KEYS_DEFAULT);
 }
 
@@ -103,12 +105,13 @@ END_TEST
 
 START_TEST(without_keys_nothing_is_redacted)
 {
+    const struct tracez_text query = {"sig=abc", 7};
     char redacted[16];
 
-    size_t bytes = tracez_http_redact_query("sig=abc", 7, NULL, 0, redacted, sizeof(redacted));
+    size_t bytes = tracez_http_redact_query(query, NULL, 0, redacted, sizeof(redacted));
 
     assert_text((struct tracez_text){redacted, bytes}, "sig=abc");
-    ck_assert(!tracez_http_query_has_secret("sig=abc", 7, NULL, 0));
+    ck_assert(!tracez_http_query_has_secret(query, NULL, 0));
 }
 END_TEST
 

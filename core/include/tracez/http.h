@@ -14,12 +14,12 @@ extern "C" {
 
 /* The method to record: the text itself when it is known (CONNECT DELETE GET HEAD OPTIONS PATCH
  * POST PUT TRACE QUERY, case-sensitive), "_OTHER" otherwise. A static string. */
-TRACEZ_API const char *tracez_http_method(const char *method, size_t method_bytes);
+TRACEZ_API const char *tracez_http_method(struct tracez_text method);
 
 /* "{method} {route}", "{method}" without a route, and HTTP in place of an unknown method. Writes at
  * most name_bytes bytes, no NUL, cut at a UTF-8 boundary; returns how many. */
-TRACEZ_API size_t tracez_http_span_name(const char *method, size_t method_bytes, const char *route,
-                                        size_t route_bytes, char *name, size_t name_bytes);
+TRACEZ_API size_t tracez_http_span_name(struct tracez_text method, struct tracez_text route,
+                                        char *name, size_t name_bytes);
 
 /* Server spans: 5xx is an error, 4xx is not. Client spans: 4xx and 5xx are. */
 TRACEZ_API bool tracez_http_status_is_error(enum tracez_span_kind kind, int status_code);
@@ -33,12 +33,11 @@ extern TRACEZ_API const struct tracez_text
 /* Copies a query (without "?") with the values of these keys, compared byte for byte, replaced by
  * REDACTED. The result may be longer than the query: at most by 8 bytes a pair. Cut at
  * redacted_bytes; returns how many bytes were written. No NUL. */
-TRACEZ_API size_t tracez_http_redact_query(const char *query, size_t query_bytes,
-                                           const struct tracez_text *keys, size_t key_count,
-                                           char *redacted, size_t redacted_bytes);
+TRACEZ_API size_t tracez_http_redact_query(struct tracez_text query, const struct tracez_text *keys,
+                                           size_t key_count, char *redacted, size_t redacted_bytes);
 
 /* Does the query hold one of these keys at all? Then it needs redact_query. */
-TRACEZ_API bool tracez_http_query_has_secret(const char *query, size_t query_bytes,
+TRACEZ_API bool tracez_http_query_has_secret(struct tracez_text query,
                                              const struct tracez_text *keys, size_t key_count);
 
 /* A server's request. Texts that are empty (bytes 0) are left out of the span. */
