@@ -92,11 +92,10 @@ static bool show(struct store *store, struct complaint *complaint, unsigned quie
     struct tree_style style = find_style();
     char text[COMPLAINT_BYTES_MAX + 32];
 
-    store_write_quiet(store, quiet_ms, TRACES_A_TICK_MAX, &style, stdout);
     if (complaint_take(complaint, text, sizeof(text))) {
         fprintf(stderr, "receiver: %s\n", text);
     }
-    return fflush(stdout) == 0;
+    return store_write_quiet(store, quiet_ms, TRACES_A_TICK_MAX, &style, stdout);
 }
 
 /* Until a signal ends it; false when standard output has failed. */

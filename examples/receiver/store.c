@@ -140,31 +140,59 @@ void store_add(struct store *store, struct span *span)
     pthread_mutex_unlock(&store->lock);
 }
 
-void store_write_quiet(struct store *store, unsigned quiet_ms, size_t traces_max,
-                       const struct tree_style *style, FILE *out)
+static uint64_t start_of(const struct trace *trace)
+{
+    uint64_t start = UINT64_MAX;
+
+    for (size_t i = 0; i < trace->span_count; i++) {
+        uint64_t of_span = trace->spans[i]->start_unix_ns;
+        start = of_span < start ? of_span : start;
+    }
+    return start;
+}
+
+static int by_start(const void *left, const void *right)
+{
+    uint64_t a = start_of(*(struct trace *const *)left);
+    uint64_t b = start_of(*(struct trace *const *)right);
+
+    return a == b ? 0 : a < b ? -1 : 1;
+}
+
+/* Collects the traces that are to be written, and regards them as written. */
+static size_t take_quiet(struct store *store, unsigned quiet_ms, struct trace **quiet)
 {
     uint64_t now = now_ms();
-    size_t written = 0;
-    size_t skipped = 0;
+    size_t count = 0;
 
-    pthread_mutex_lock(&store->lock);
     for (size_t i = 0; i < store->count; i++) {
         struct trace *trace = trace_at(store, i);
-        if (trace->is_written || now - trace->changed_ms < quiet_ms) {
-            continue;
+        if (!trace->is_written && now - trace->changed_ms >= quiet_ms) {
+            trace->is_written = true;
+            quiet[count++] = trace;
         }
-        trace->is_written = true;
-        if (written == traces_max) {
-            skipped++;
-            continue;
-        }
-        tree_write(trace->spans, trace->span_count, style, out);
-        written++;
     }
+    return count;
+}
+
+bool store_write_quiet(struct store *store, unsigned quiet_ms, size_t traces_max,
+                       const struct tree_style *style, FILE *out)
+{
+    struct trace *quiet[STORE_TRACES_MAX];
+
+    pthread_mutex_lock(&store->lock);
+    size_t count = take_quiet(store, quiet_ms, quiet);
+    qsort(quiet, count, sizeof(struct trace *), by_start);
+    for (size_t i = 0; i < count && i < traces_max; i++) {
+        tree_write(quiet[i]->spans, quiet[i]->span_count, style, out);
+    }
+    if (count > traces_max) {
+        fprintf(out, "(and %zu further traces, not shown)\n\n", count - traces_max);
+    }
+    /* Under the lock: who reads from store_json that all is written may rely on it. */
+    bool is_out = fflush(out) == 0;
     pthread_mutex_unlock(&store->lock);
-    if (skipped > 0) {
-        fprintf(out, "(and %zu further traces, not shown)\n\n", skipped);
-    }
+    return is_out;
 }
 
 static json_t *text_json(const struct text *text)

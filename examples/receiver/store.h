@@ -27,8 +27,9 @@ void store_destroy(struct store *store);
 void store_add(struct store *store, struct span *span);
 
 /* Writes the traces that nothing was added to for quiet_ms, and that were not written since, as
- * trees; at most traces_max, the others it only counts. */
-void store_write_quiet(struct store *store, unsigned quiet_ms, size_t traces_max,
+ * trees, in the order in which they began; at most traces_max, the others it only counts. Flushes;
+ * false with errno when that failed. */
+bool store_write_quiet(struct store *store, unsigned quiet_ms, size_t traces_max,
                        const struct tree_style *style, FILE *out);
 
 /* Everything as JSON: {"spans": […], "received": n, "evicted": n, "unwritten": traces}. New

@@ -33,6 +33,7 @@ static void colour(const struct tree *tree, const char *sequence)
 #define DIM "\033[2m"
 #define RED "\033[31m"
 #define GREEN "\033[32m"
+#define YELLOW "\033[33m"
 #define PLAIN "\033[0m"
 
 static int by_start(const void *left, const void *right)
@@ -85,12 +86,35 @@ static void write_duration(const struct tree *tree, uint64_t duration_ns)
     }
 }
 
-/* service  name  METHOD path → status  duration  KIND */
+static void write_status(const struct tree *tree, const struct span *span)
+{
+    const struct text *status = span_find_tag(span, "http.response.status_code");
+    bool is_error = span->status == SPAN_STATUS_ERROR;
+
+    if (status == NULL) {
+        return;
+    }
+    fputs(" → ", tree->out);
+    colour(tree, is_error ? RED : status->bytes > 0 && status->at[0] == '4' ? YELLOW : GREEN);
+    screen_write(status, tree->out);
+    colour(tree, PLAIN);
+}
+
+/* A parent in another service, or one that is not here yet. */
+static void write_foreign_parent(const struct tree *tree, const struct span *span)
+{
+    if (span->parent_id[0] != '\0' && !has_parent_here(tree, span)) {
+        colour(tree, DIM);
+        fprintf(tree->out, "  below %s", span->parent_id);
+        colour(tree, PLAIN);
+    }
+}
+
+/* service  METHOD path → status  duration  KIND */
 static void write_heading(const struct tree *tree, const struct span *span)
 {
     const struct text *method = span_find_tag(span, "http.request.method");
     const struct text *path = span_find_tag(span, "url.path");
-    const struct text *status = span_find_tag(span, "http.response.status_code");
 
     screen_write(&span->service, tree->out);
     fputs("  ", tree->out);
@@ -103,12 +127,7 @@ static void write_heading(const struct tree *tree, const struct span *span)
         screen_write(&span->name, tree->out);
     }
     colour(tree, PLAIN);
-    if (status != NULL) {
-        fputs(" → ", tree->out);
-        colour(tree, span->status == SPAN_STATUS_ERROR ? RED : GREEN);
-        screen_write(status, tree->out);
-        colour(tree, PLAIN);
-    }
+    write_status(tree, span);
     write_duration(tree, span_duration_ns(span));
     fprintf(tree->out, "  %s", span_kind_text(span->kind));
     if (span->status == SPAN_STATUS_ERROR) {
@@ -117,6 +136,7 @@ static void write_heading(const struct tree *tree, const struct span *span)
         screen_write(&span->message, tree->out);
         colour(tree, PLAIN);
     }
+    write_foreign_parent(tree, span);
     fputc('\n', tree->out);
 }
 
