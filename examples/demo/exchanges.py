@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""The requests of the first round: what is sent, and what the span of each must say.
+
+Every one carries a traceparent of its own, so its span can be told from all others by the trace id.
+One cannot: nginx refuses it before it reads any header. Its span begins a trace of its own and is
+recognised by the connection that it came over.
+"""
+
+import os
+import socket
+import time
+
+SECONDS_MAX = 10
+SECRET = "kept-to-myself"
+
+
+class Exchange:
+    """A request and its answer. tags: what the span must have beside method, path and status."""
+
+    def __init__(self, shows, method, target, status, *, headers=(), body=b"", version="1.1",
+                 span_method=None, tags=None):
+        self.shows = shows
+        self.title = "%s %s" % (method, target.replace(SECRET, "…"))
+        self.status = status
+        self.span_method = span_method or method
+        self.path = target.split("?")[0]
+        self.tags = tags or {}
+        self.trace_id = os.urandom(16).hex()
+        self.parent_id = os.urandom(8).hex()
+        self.local_port = None
+        self.answer = None  # its status, once it is there
+        self._bytes = format_request(method, target, version, body, [
+            ("traceparent", "00-%s-%s-01" % (self.trace_id, self.parent_id)), *headers])
+
+    def send(self, nginx):
+        with socket.create_connection(("127.0.0.1", nginx.port), timeout=SECONDS_MAX) as connection:
+            self.local_port = connection.getsockname()[1]
+            connection.sendall(self._bytes)
+            self.answer = self._wait(connection, nginx)
+
+    def _wait(self, connection, _):
+        """For the answer's status."""
+        received = b""
+        while True:
+            piece = connection.recv(65536)
+            if not piece:
+                break
+            received += piece
+        return int(received.split(b" ", 2)[1])
+
+    def is_mine(self, span):
+        return span.trace_id == self.trace_id
+
+
+class Abandoned(Exchange):
+    """The client leaves before the answer: nginx calls that 499."""
+
+    def _wait(self, connection, nginx):
+        deadline = time.monotonic() + SECONDS_MAX
+        while nginx.status()["ledger"]["live"] == 0 and time.monotonic() < deadline:
+            time.sleep(0.02)  # its span is not there yet, so nginx has not read it
+        return None
+
+
+class Malformed(Exchange):
+    """Bytes that are no request: no method, no path, no traceparent."""
+
+    def __init__(self, shows, text, status):
+        super().__init__(shows, "", "", status)
+        self.title = text.decode().rstrip()
+        self.span_method = self.path = self.trace_id = self.parent_id = None
+        self._bytes = text
+
+    def is_mine(self, span):
+        return span.tags.get("network.peer.port") == str(self.local_port)
+
+
+def format_request(method, target, version, body, headers):
+    lines = ["%s %s HTTP/%s" % (method, target, version)]
+    if version == "1.1":
+        lines += ["Host: localhost", "User-Agent: tracez-demo", "Connection: close"]
+    if body:
+        lines.append("Content-Length: %d" % len(body))
+    lines += ["%s: %s" % header for header in headers]
+    return "\r\n".join(lines + ["", ""]).encode() + body
+
+
+def make_round():
+    return [
+        Exchange("a file (nginx redirects to /index.html inside)", "GET", "/", 200),
+        Exchange("an application behind nginx", "GET", "/hello", 200),
+        Exchange("a body", "POST", "/hello", 201, body=b"tea=2"),
+        Exchange("no body in the answer", "HEAD", "/hello", 200),
+        Exchange("a secret, which the span must not have", "GET", "/hello?q=tea&sig=" + SECRET, 200,
+                 tags={"url.query": "q=tea&sig=REDACTED"}),
+        Exchange("it takes its time", "GET", "/slow?ms=120", 200),
+        Exchange("the application fails", "GET", "/fail", 503, tags={"error.type": "503"}),
+        Exchange("no such file (and an error_page)", "GET", "/missing", 404),
+        Exchange("a redirect", "GET", "/old", 301),
+        Exchange("X-Accel-Redirect: nginx sends a file instead", "GET", "/report", 200),
+        Exchange("refused before any handler ran", "POST", "/upload", 413, body=b"x" * 2000),
+        Exchange("a method that nobody knows", "BREW", "/", 405, span_method="_OTHER",
+                 tags={"http.request.method_original": "BREW"}),
+        Exchange("HTTP/1.0, without Host and User-Agent", "GET", "/hello", 200, version="1.0",
+                 tags={"network.protocol.version": "1.0"}),
+        Abandoned("the client leaves before the answer", "GET", "/slow?ms=1000", 499),
+        Malformed("not HTTP: no traceparent, a trace of its own", b"TEA, PLEASE\r\n\r\n", 400),
+    ]
