@@ -164,7 +164,12 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *state)
 {
     struct transfer *transfer = state;
 
-    (void)bytes;
+    /* libcurl is content with a head that was cut off. */
+    if (size * count >= 5 && memcmp(bytes, "HTTP/", 5) == 0) {
+        transfer->is_head_whole = false;
+    } else if (bytes[0] == '\r' || bytes[0] == '\n') {
+        transfer->is_head_whole = true;
+    }
     transfer->header_bytes += size * count;
     if (transfer->header_bytes > RESPONSE_HEADER_BYTES) {
         transfer->is_cut = true;
@@ -256,6 +261,7 @@ bool transport_send(struct transport *transport, struct tracez_text body, void *
     transfer->kept_bytes = 0;
     transfer->read_bytes = 0;
     transfer->header_bytes = 0;
+    transfer->is_head_whole = false;
     transfer->is_cut = false;
     if (curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body.text) != CURLE_OK ||
         curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.bytes) !=
@@ -292,54 +298,59 @@ void transport_wake(struct transport *transport)
 
 static enum transport_ending ending_of(CURLcode code, long status)
 {
-    switch (code) {
-    case CURLE_OK:
+    /* A refusal stands however its response ended: many a backend closes before it has read all. */
+    if (code == CURLE_OK || status >= 300) {
         return TRANSPORT_ANSWERED;
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_OPERATION_TIMEDOUT:
-    case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-    case CURLE_GOT_NOTHING:
-    case CURLE_PARTIAL_FILE:
-    case CURLE_SEND_FAIL_REWIND:
-    case CURLE_AGAIN:
-    case CURLE_NO_CONNECTION_AVAILABLE:
-    case CURLE_FAILED_INIT:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_PEER_FAILED_VERIFICATION:
-        return TRANSPORT_UNANSWERED;
+    }
+    switch (code) {
+    case CURLE_WRITE_ERROR: /* we cut it off */
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_BAD_CONTENT_ENCODING:
+        return status >= 200 ? TRANSPORT_ANSWERED : TRANSPORT_BROKEN;
     case CURLE_OUT_OF_MEMORY: /* also libcurl's word for a header line that is too long */
-        return status != 0 ? TRANSPORT_ANSWERED : TRANSPORT_UNANSWERED;
+        return status >= 200 ? TRANSPORT_ANSWERED : TRANSPORT_UNANSWERED;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9, which is to say: anything */
+        return TRANSPORT_BROKEN;
     default:
-        /* A response that went wrong after its status, or that we cut off: the status stands. */
-        return status != 0 ? TRANSPORT_ANSWERED : TRANSPORT_BROKEN;
+        return TRANSPORT_UNANSWERED;
+    }
+}
+
+/* Where libcurl's own words say too little. */
+static const char *text_of(CURLcode code)
+{
+    switch (code) {
+    case CURLE_OPERATION_TIMEDOUT:
+        return "timed out";
+    case CURLE_GOT_NOTHING:
+        return "closed without an answer";
+    case CURLE_PARTIAL_FILE:
+        return "the answer was cut off";
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return "the answer is not HTTP/1.1 (a gRPC port?)";
+    default:
+        return curl_easy_strerror(code);
     }
 }
 
 static void describe(CURL *easy, CURLcode code, struct transport_result *result)
 {
     long os_error = 0;
-    const char *text = curl_easy_strerror(code);
+    const char *text = text_of(code);
     char system_text[96] = "";
 
-    curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_error);
     if (result->ending == TRANSPORT_ANSWERED) {
         snprintf(result->text, sizeof(result->text), "HTTP %d", result->status);
         return;
     }
-    if (code == CURLE_OPERATION_TIMEDOUT) {
-        text = "timed out";
-    } else if (code == CURLE_UNSUPPORTED_PROTOCOL) {
-        text = "the answer is not HTTP/1.1 (a gRPC port?)";
-    } else if (code == CURLE_COULDNT_CONNECT && os_error != 0) {
+    curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_error);
+    if (code == CURLE_COULDNT_CONNECT && os_error != 0) {
         text = strerror_r((int)os_error, system_text, sizeof(system_text));
     }
     snprintf(result->text, sizeof(result->text), "%s", text);
-    result->text[0] = (char)tolower((unsigned char)result->text[0]);
+    if (islower((unsigned char)result->text[1])) { /* not "SSL" */
+        result->text[0] = (char)tolower((unsigned char)result->text[0]);
+    }
 }
 
 static void read_result(const struct transfer *transfer, CURLcode code,
@@ -349,6 +360,9 @@ static void read_result(const struct transfer *transfer, CURLcode code,
     long connections = 0;
     curl_off_t retry_after_s = 0;
 
+    if (code == CURLE_OK && !transfer->is_head_whole) {
+        code = CURLE_PARTIAL_FILE;
+    }
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connections);
     curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after_s);

@@ -27,6 +27,7 @@ struct transfer {
     size_t kept_capacity;
     size_t read_bytes; /* of the body, kept or not */
     size_t header_bytes;
+    bool is_head_whole;
     bool is_cut; /* not all of it was kept, or it was aborted */
 };
 
