@@ -29,8 +29,8 @@ static enum tracez_result refuse_no_scheme(const char *quoted, struct tracez_err
                       "OTLP/HTTP: try http://%.*s:4318",
                       quoted, host_bytes, quoted);
     }
-    return refuse(error, TRACEZ_INVALID, "endpoint \"%s\" rejected: no scheme: try http://%s",
-                  quoted, quoted);
+    return refuse(error, TRACEZ_INVALID, "endpoint \"%s\" rejected: no scheme: try http://%s%s",
+                  quoted, quoted[0] == '/' ? "localhost:4318" : "", quoted);
 }
 
 static bool has_scheme(const char *text, const char *scheme)

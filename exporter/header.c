@@ -10,6 +10,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define SHOWN_BYTES_MAX 80
+
 /* What frames the request, or describes a body that only we know. */
 static const char *const reserved_names[] = {
     "Connection",     "Content-Encoding",
@@ -30,13 +32,13 @@ static bool is_reserved(const char *name)
     return false;
 }
 
-/* RFC 9110, section 5.6.2: token. */
-static bool is_token(const char *name)
+/* RFC 9110, section 5.6.2: how much of this is a token. */
+static size_t token_bytes(const char *name)
 {
     static const char allowed[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-    return name[0] != '\0' && name[strspn(name, allowed)] == '\0';
+    return strspn(name, allowed);
 }
 
 static bool has_control(const char *value)
@@ -51,31 +53,32 @@ static bool has_control(const char *value)
 
 static enum tracez_result check_one(const struct tracez_header *header, struct tracez_error *error)
 {
-    char quoted[QUOTED_BYTES];
-
     if (header->name == NULL || header->value == NULL) {
         return refuse(error, TRACEZ_INVALID, "header rejected: name and value are needed");
     }
-    quote(header->name, quoted);
-    if (!is_token(header->name) ||
-        strnlen(header->name, HEADER_NAME_BYTES_MAX + 1) > HEADER_NAME_BYTES_MAX) {
+    /* Behind the name in what is no name there may be the value: "Authorization: Bearer ...". */
+    size_t name_bytes = token_bytes(header->name);
+    int shown_bytes = (int)(name_bytes < SHOWN_BYTES_MAX ? name_bytes : SHOWN_BYTES_MAX);
+    const char *name = header->name;
+    if (name_bytes == 0 || name[name_bytes] != '\0' || name_bytes > HEADER_NAME_BYTES_MAX) {
         return refuse(error, TRACEZ_INVALID,
-                      "header name \"%s\" rejected: 1 to %d letters, digits or !#$%%&'*+-.^_`|~",
-                      quoted, HEADER_NAME_BYTES_MAX);
+                      "header name \"%.*s%s\" rejected: 1 to %d letters, digits or "
+                      "!#$%%&'*+-.^_`|~",
+                      shown_bytes, name, name[shown_bytes] != '\0' ? "..." : "",
+                      HEADER_NAME_BYTES_MAX);
     }
-    if (is_reserved(header->name)) {
-        return refuse(error, TRACEZ_INVALID, "header \"%s\" rejected: tracez sets it itself",
-                      quoted);
+    if (is_reserved(name)) {
+        return refuse(error, TRACEZ_INVALID, "header \"%s\" rejected: tracez sets it itself", name);
     }
     if (has_control(header->value)) {
         return refuse(error, TRACEZ_INVALID,
-                      "value of header \"%s\" rejected: it has a line break or another control "
+                      "value of header \"%.*s\" rejected: it has a line break or another control "
                       "character",
-                      quoted);
+                      shown_bytes, name);
     }
     if (strnlen(header->value, HEADER_VALUE_BYTES_MAX + 1) > HEADER_VALUE_BYTES_MAX) {
-        return refuse(error, TRACEZ_INVALID, "value of header \"%s\" rejected: over %d bytes",
-                      quoted, HEADER_VALUE_BYTES_MAX);
+        return refuse(error, TRACEZ_INVALID, "value of header \"%.*s\" rejected: over %d bytes",
+                      shown_bytes, name, HEADER_VALUE_BYTES_MAX);
     }
     return TRACEZ_OK;
 }

@@ -21,36 +21,32 @@ enum tracez_result refuse(struct tracez_error *error, enum tracez_result result,
     return result;
 }
 
-/* The user and password before an "@" in a URL, or in what was meant to be one. */
-static void find_userinfo(const char *text, const char **begin, const char **end)
+/* Adds what fits and can be shown. Returns the new length. */
+static size_t append(char quoted[QUOTED_BYTES], size_t count, const char *text, size_t bytes)
 {
-    const char *scheme_end = strstr(text, "://");
-    const char *authority = scheme_end != NULL ? scheme_end + 3 : text;
-    size_t bytes = strcspn(authority, "/?#");
-
-    *begin = *end = authority;
-    for (size_t i = 0; i < bytes; i++) {
-        if (authority[i] == '@') {
-            *end = authority + i;
-        }
+    for (size_t i = 0; i < bytes && count < QUOTED_BYTES - 1; i++) {
+        quoted[count++] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
     }
+    quoted[count] = '\0';
+    return count;
 }
 
 void quote(const char *text, char quoted[QUOTED_BYTES])
 {
-    const char *begin;
-    const char *end;
-    size_t count = 0;
+    const char *scheme_end = strstr(text, "://");
+    const char *userinfo = scheme_end != NULL ? scheme_end + 3 : text;
+    /* Where a password was not percent-encoded it may hold anything, "/", "?" and "@" too. */
+    const char *host = strrchr(userinfo, '@');
+    size_t count = append(quoted, 0, text, (size_t)(userinfo - text));
 
-    find_userinfo(text, &begin, &end);
-    for (const char *at = text; *at != '\0' && count < QUOTED_BYTES - 1; at++) {
-        if (begin != end && at >= begin && at < end) {
-            if (at - begin < 3) {
-                quoted[count++] = '*';
-            }
-            continue;
-        }
-        quoted[count++] = *at >= 0x20 && *at < 0x7f ? *at : '?';
+    if (host != NULL) {
+        count = append(quoted, count, "***", 3);
     }
-    quoted[count] = '\0';
+    host = host != NULL ? host : userinfo;
+    size_t open_bytes = strcspn(host, "?#");
+    count = append(quoted, count, host, open_bytes);
+    if (host[open_bytes] != '\0') {
+        count = append(quoted, count, host + open_bytes, 1);
+        append(quoted, count, "...", 3);
+    }
 }

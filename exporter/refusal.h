@@ -12,8 +12,8 @@
 enum tracez_result refuse(struct tracez_error *error, enum tracez_result result, const char *format,
                           ...) TRACEZ_PRINTF(3, 4);
 
-/* Somebody else's text for a message: cut at 80 bytes, only printable ASCII, without a URL's user
- * and password. */
+/* A URL, or what was meant to be one, for a message: cut at 80 bytes, only printable ASCII, without
+ * user, password and query. */
 void quote(const char *text, char quoted[QUOTED_BYTES]);
 
 #endif
