@@ -9,8 +9,7 @@
 
 #include <tracez/reader.h>
 
-#define ENVELOPES_MAX                                                                              \
-    256 /* resource indices from here on share one envelope, of no known service */
+#define ENVELOPES_MAX 256 /* resources from here on share one, of no known service */
 
 struct envelope {
     struct json_writer text; /* the entry with an empty list of spans */

@@ -185,16 +185,24 @@ static void drop(struct batch *batch, enum tracez_drop reason)
     batch->state = BATCH_DONE;
 }
 
-static void try_later(struct tracez_exporter *exporter, struct batch *batch,
-                      const struct transport_result *result, uint64_t now_ns)
+/* When a batch that waits for its next attempt is given up. */
+static uint64_t exhausted_ns(const struct tracez_exporter *exporter, const struct batch *batch)
 {
     uint64_t elapsed_max_ns = exporter->config.retry_max_elapsed_ms * NS_PER_MS;
 
-    batch->state = BATCH_WAITING;
-    if (elapsed_max_ns > 0 && now_ns - batch->first_sent_ns >= elapsed_max_ns) {
-        drop(batch, TRACEZ_DROP_RETRY_EXHAUSTED);
+    return elapsed_max_ns == 0 ? UINT64_MAX : batch->first_sent_ns + elapsed_max_ns;
+}
+
+static void drop_exhausted(struct tracez_exporter *exporter, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < exporter->leased; i++) {
+        struct batch *batch = exporter->windows[i].first;
+        for (; batch != NULL; batch = batch->next) {
+            if (batch->state == BATCH_WAITING && exhausted_ns(exporter, batch) <= now_ns) {
+                drop(batch, TRACEZ_DROP_RETRY_EXHAUSTED);
+            }
+        }
     }
-    retry_note_failure(&exporter->retry, batch->round, result->retry_after_s, now_ns);
 }
 
 static void end_attempt(struct tracez_exporter *exporter, const struct transport_result *result,
@@ -207,7 +215,8 @@ static void end_attempt(struct tracez_exporter *exporter, const struct transport
         end_accepted(exporter, batch, result);
         return;
     case VERDICT_RETRY:
-        try_later(exporter, batch, result, now_ns);
+        batch->state = BATCH_WAITING;
+        retry_note_failure(&exporter->retry, batch->round, result->retry_after_s, now_ns);
         break;
     case VERDICT_FINAL:
         drop(batch, TRACEZ_DROP_REJECTED);
@@ -281,6 +290,20 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static uint64_t first_exhausted_ns(const struct tracez_exporter *exporter)
+{
+    uint64_t first_ns = UINT64_MAX;
+
+    for (uint32_t i = 0; i < exporter->leased; i++) {
+        /* Batches of one window were first sent in its order. */
+        const struct batch *batch = window_find(&exporter->windows[i], BATCH_WAITING);
+        if (batch != NULL) {
+            first_ns = earlier(first_ns, exhausted_ns(exporter, batch));
+        }
+    }
+    return first_ns;
+}
+
 /* How long nothing is to be done, unless something happens. */
 static int wait_ms(const struct tracez_exporter *exporter, uint64_t now_ns)
 {
@@ -301,6 +324,7 @@ static int wait_ms(const struct tracez_exporter *exporter, uint64_t now_ns)
     if (exporter->pause_ns > now_ns) {
         until_ns = earlier(until_ns, exporter->pause_ns);
     }
+    until_ns = earlier(until_ns, first_exhausted_ns(exporter));
     /* Rounded up: a millisecond early would be a turn for nothing. */
     return until_ns <= now_ns ? 0 : (int)((until_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
 }
@@ -337,6 +361,7 @@ static void turn(struct tracez_exporter *exporter, uint64_t now_ns)
 {
     take_leases(exporter, now_ns);
     keep_interval(exporter, now_ns);
+    drop_exhausted(exporter, now_ns);
     send_due(exporter, now_ns);
     settle(exporter);
     exporter_show_state(exporter);
@@ -361,7 +386,8 @@ static void wind_up(struct tracez_exporter *exporter)
         if (exporter->orders.keep_rest) {
             window_abandon(window, &exporter->pool);
         } else {
-            window_give_up(window, &exporter->pool, TRACEZ_DROP_SHUTDOWN_DEADLINE);
+            exporter_count_exported(
+                exporter, window_give_up(window, &exporter->pool, TRACEZ_DROP_SHUTDOWN_DEADLINE));
         }
     }
     release_leases(exporter);

@@ -201,6 +201,10 @@ enum tracez_result tracez_exporter_start(struct tracez_exporter *exporter,
     }
     exporter->process = getpid();
     exporter->lease_ns = 0;
+    exporter->pause_ns = 0;
+    /* An earlier run may have ended in the middle of a probe. */
+    retry_init(&exporter->retry, exporter->config.retry_min_ms, exporter->config.retry_max_ms,
+               exporter->retry.random);
     shared->orders = exporter->orders = (struct exporter_orders){0};
     shared->phase = EXPORTER_RUNNING;
     shared->is_open = true;

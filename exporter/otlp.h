@@ -12,8 +12,7 @@
 #include <tracez/reader.h>
 
 #define OTLP_PATH "/v1/traces"
-#define OTLP_SEGMENTS_MAX 64 /* resources in one body; the one after that waits for the next body  \
-                              */
+#define OTLP_SEGMENTS_MAX 64 /* resources in one body; one more waits for the next body */
 
 struct otlp_segment {
     uint32_t resource;

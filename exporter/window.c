@@ -111,7 +111,7 @@ static bool skip(const struct tracez_record *record, void *state)
     return true;
 }
 
-void window_give_up(struct window *window, struct batch_pool *pool, enum tracez_drop reason)
+uint64_t window_give_up(struct window *window, struct batch_pool *pool, enum tracez_drop reason)
 {
     struct tracez_outcome outcome = {0};
     struct tracez_mark mark;
@@ -122,11 +122,13 @@ void window_give_up(struct window *window, struct batch_pool *pool, enum tracez_
             batch->state = BATCH_DONE;
         }
     }
-    window_settle(window, pool);
+    uint64_t exported = window_settle(window, pool);
     /* Only what is there now: writers may go on for ever. */
     outcome.dropped[reason] = tracez_collector_read(
         window->collector, tracez_collector_unread(window->collector), skip, NULL, &mark);
     tracez_collector_acknowledge(window->collector, &mark, &outcome);
+    window->due_spans = 0;
+    return exported;
 }
 
 void window_abandon(struct window *window, struct batch_pool *pool)

@@ -34,8 +34,8 @@ struct batch *window_find(const struct window *window, enum batch_state state);
 uint64_t window_settle(struct window *window, struct batch_pool *pool);
 
 /* Ends all batches that are not done, and takes the unread spans out of the collector, for this
- * reason. */
-void window_give_up(struct window *window, struct batch_pool *pool, enum tracez_drop reason);
+ * reason. Returns how many spans were exported by batches that had been done and waited. */
+uint64_t window_give_up(struct window *window, struct batch_pool *pool, enum tracez_drop reason);
 
 /* Forgets the batches; their spans become unread again. */
 void window_abandon(struct window *window, struct batch_pool *pool);

@@ -36,7 +36,7 @@ struct tracez_exporter_config {
     uint32_t batch_size;           /* spans a batch: 512; 1 to 65,536 */
     uint32_t max_batch_bytes;      /* one request body: 4 MiB; 64 KiB to 64 MiB */
     uint32_t connections;          /* requests in flight: 10; 1 to 100 */
-    uint32_t keepalive_timeout_ms; /* idle connections are closed after: 90,000 */
+    uint32_t keepalive_timeout_ms; /* connections idle for longer are not used again: 90,000 */
     uint32_t timeout_ms;           /* one request, start to end: 30,000; 1 to 3,600,000 */
     uint32_t connect_timeout_ms;   /* 2000 */
     uint32_t retry_min_ms;         /* first and longest wait before trying again: 1000, 30,000 */
@@ -73,8 +73,8 @@ tracez_exporter_start(struct tracez_exporter *exporter, struct tracez_error *err
 
 /* Flushes what is buffered, for at most timeout_ms, and ends the thread. What could not be sent by
  * then is counted as shutdown_deadline; or, with keep_rest, stays in the buffer for another
- * process. TIMED_OUT: the thread still runs (stuck in a name lookup, say), and destroy will leak
- * what it may touch. [owner] */
+ * process. TIMED_OUT: the thread still runs, and destroy will leak what it may touch; the tracer
+ * must then be left alone as well. [owner] */
 TRACEZ_API enum tracez_result tracez_exporter_stop(struct tracez_exporter *exporter,
                                                    uint32_t timeout_ms, bool keep_rest);
 
