@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -27,7 +28,8 @@ struct connection {
     int fd; /* -1: free */
     char *input;
     size_t input_bytes;
-    long held; /* the request that waits for its release, -1: none */
+    long held;    /* the request that waits for its release, -1: none */
+    bool is_deaf; /* what comes is thrown away */
 };
 
 struct request {
@@ -36,12 +38,12 @@ struct request {
     uint64_t arrival_ns;
     struct backend_step step;
     bool is_released;
+    bool is_accepted;
 };
 
 struct backend {
     pthread_t thread;
     int listen_fd;
-    int port;
     char url[64];
     int wake_fds[2];
     struct backend_step steps[STEPS_MAX];
@@ -50,6 +52,7 @@ struct backend {
 
     pthread_mutex_t lock; /* all below */
     bool is_stopping;
+    bool is_listening;
     struct request requests[REQUESTS_MAX];
     size_t request_count;
     size_t connection_count;
@@ -68,6 +71,7 @@ static uint64_t now_ns(void)
 
 /* ---- Sockets --------------------------------------------------------------------------------- */
 
+/* Bound, so that nobody else gets the port, and refusing connections until listen. */
 static int bind_loopback(int *port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
@@ -80,14 +84,6 @@ static int bind_loopback(int *port)
     ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &address_bytes), 0);
     *port = ntohs(address.sin_port);
     return fd;
-}
-
-int backend_free_port(void)
-{
-    int port;
-
-    close(bind_loopback(&port));
-    return port;
 }
 
 static bool send_all(int fd, const char *bytes, size_t count)
@@ -146,27 +142,36 @@ static void flood(struct backend *backend, struct connection *connection, bool i
     close_connection(connection);
 }
 
-static void write_answer(struct connection *connection, const struct backend_step *step)
+static void write_answer(struct backend *backend, struct connection *connection, size_t index)
 {
+    struct request *request = &backend->requests[index];
+    const struct backend_step *step = &request->step;
     const char *body = step->body != NULL ? step->body : "{}";
     size_t extra = step->action == BACKEND_CUT ? 100 : 0;
+    int status = step->status != 0 ? step->status : 200;
     char head[2048];
     int bytes = snprintf(head, sizeof(head),
                          "HTTP/1.1 %d Scripted\r\nContent-Type: application/json\r\n%s"
                          "Content-Length: %zu\r\n\r\n",
-                         step->status != 0 ? step->status : 200,
-                         step->headers != NULL ? step->headers : "", strlen(body) + extra);
+                         status, step->headers != NULL ? step->headers : "", strlen(body) + extra);
 
     ck_assert_int_lt(bytes, (int)sizeof(head));
+    pthread_mutex_lock(&backend->lock); /* before it is sent: who saw the answer may ask */
+    request->is_accepted = status / 100 == 2 && extra == 0;
+    pthread_mutex_unlock(&backend->lock);
     if (!send_all(connection->fd, head, (size_t)bytes) ||
         !send_all(connection->fd, body, strlen(body)) || step->action == BACKEND_CUT) {
         close_connection(connection);
+    } else if (step->action == BACKEND_EARLY) {
+        shutdown(connection->fd, SHUT_WR);
+        connection->is_deaf = true;
     }
 }
 
-static void answer(struct backend *backend, struct connection *connection,
-                   const struct backend_step *step)
+static void answer(struct backend *backend, struct connection *connection, size_t index)
 {
+    const struct backend_step *step = &backend->requests[index].step;
+
     pthread_mutex_lock(&backend->lock);
     backend->unanswered--;
     pthread_mutex_unlock(&backend->lock);
@@ -177,16 +182,48 @@ static void answer(struct backend *backend, struct connection *connection,
     case BACKEND_RESET:
         reset_connection(connection);
         break;
+    case BACKEND_RAW:
+        send_all(connection->fd, step->body, strlen(step->body));
+        close_connection(connection);
+        break;
     case BACKEND_FLOOD_BODY:
     case BACKEND_FLOOD_HEADERS:
         flood(backend, connection, step->action == BACKEND_FLOOD_HEADERS);
         break;
     default:
-        write_answer(connection, step);
+        write_answer(backend, connection, index);
     }
 }
 
 /* ---- Requests -------------------------------------------------------------------------------- */
+
+/* Notes a request that came; returns its index. */
+static size_t note_request(struct backend *backend, const char *head, size_t head_bytes,
+                           size_t body_bytes)
+{
+    pthread_mutex_lock(&backend->lock);
+    ck_assert_uint_lt(backend->request_count, REQUESTS_MAX);
+    size_t index = backend->request_count++;
+    struct request *request = &backend->requests[index];
+    request->head = strndup(head, head_bytes);
+    request->body = strndup(head + head_bytes, body_bytes);
+    request->arrival_ns = now_ns();
+    if (index < backend->step_count) {
+        request->step = backend->steps[index];
+    }
+    backend->unanswered++;
+    if (backend->unanswered > backend->unanswered_max) {
+        backend->unanswered_max = backend->unanswered;
+    }
+    pthread_mutex_unlock(&backend->lock);
+    return index;
+}
+
+static bool is_next_early(struct backend *backend)
+{
+    return backend->request_count < backend->step_count &&
+           backend->steps[backend->request_count].action == BACKEND_EARLY;
+}
 
 /* Takes a whole request out of the input; its index, or -1 when it is not whole yet. */
 static long take_request(struct backend *backend, struct connection *connection)
@@ -200,21 +237,12 @@ static long take_request(struct backend *backend, struct connection *connection)
     size_t head_bytes = (size_t)(head_end + 4 - connection->input);
     size_t body_bytes = strtoul(length + strlen("\r\ncontent-length:"), NULL, 10);
     if (connection->input_bytes < head_bytes + body_bytes) {
-        return -1;
+        if (!is_next_early(backend)) {
+            return -1;
+        }
+        body_bytes = connection->input_bytes - head_bytes;
     }
-    pthread_mutex_lock(&backend->lock);
-    size_t index = backend->request_count++;
-    struct request *request = &backend->requests[index];
-    request->head = strndup(connection->input, head_bytes);
-    request->body = strndup(connection->input + head_bytes, body_bytes);
-    request->arrival_ns = now_ns();
-    request->step =
-        index < backend->step_count ? backend->steps[index] : (struct backend_step){0};
-    backend->unanswered++;
-    backend->unanswered_max = backend->unanswered > backend->unanswered_max
-                                  ? backend->unanswered
-                                  : backend->unanswered_max;
-    pthread_mutex_unlock(&backend->lock);
+    size_t index = note_request(backend, connection->input, head_bytes, body_bytes);
     connection->input_bytes -= head_bytes + body_bytes;
     memmove(connection->input, connection->input + head_bytes + body_bytes,
             connection->input_bytes);
@@ -240,15 +268,17 @@ static void read_input(struct backend *backend, struct connection *connection)
         }
         return;
     }
+    if (connection->is_deaf) {
+        return;
+    }
     connection->input_bytes += (size_t)count;
     grown[connection->input_bytes] = '\0';
     long index = take_request(backend, connection);
     if (index >= 0) {
-        struct backend_step step = backend->requests[index].step;
-        if (step.action == BACKEND_HOLD) {
+        if (backend->requests[index].step.action == BACKEND_HOLD) {
             connection->held = index;
         } else {
-            answer(backend, connection, &step);
+            answer(backend, connection, (size_t)index);
         }
     }
 }
@@ -260,12 +290,13 @@ static void answer_released(struct backend *backend)
         if (connection->fd < 0 || connection->held < 0) {
             continue;
         }
+        size_t index = (size_t)connection->held;
         pthread_mutex_lock(&backend->lock);
-        struct request request = backend->requests[connection->held];
+        bool is_released = backend->requests[index].is_released;
         pthread_mutex_unlock(&backend->lock);
-        if (request.is_released) {
+        if (is_released) {
             connection->held = -1;
-            answer(backend, connection, &request.step);
+            answer(backend, connection, index);
         }
     }
 }
@@ -273,7 +304,9 @@ static void answer_released(struct backend *backend)
 static void accept_connection(struct backend *backend)
 {
     int fd = accept4(backend->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    int on = 1;
 
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     for (size_t i = 0; i < CONNECTIONS_MAX && fd >= 0; i++) {
         if (backend->connections[i].fd < 0) {
             backend->connections[i].fd = fd;
@@ -290,12 +323,12 @@ static void accept_connection(struct backend *backend)
 
 /* ---- The thread ------------------------------------------------------------------------------ */
 
-static bool is_stopping(struct backend *backend)
+static bool is_set(struct backend *backend, const bool *flag)
 {
     pthread_mutex_lock(&backend->lock);
-    bool stopping = backend->is_stopping;
+    bool value = *flag;
     pthread_mutex_unlock(&backend->lock);
-    return stopping;
+    return value;
 }
 
 static void *serve(void *state)
@@ -304,8 +337,9 @@ static void *serve(void *state)
     struct pollfd polled[CONNECTIONS_MAX + 2];
     char drained[16];
 
-    while (!is_stopping(backend)) {
-        polled[0] = (struct pollfd){.fd = backend->listen_fd, .events = POLLIN};
+    while (!is_set(backend, &backend->is_stopping)) {
+        int listen_fd = is_set(backend, &backend->is_listening) ? backend->listen_fd : -1;
+        polled[0] = (struct pollfd){.fd = listen_fd, .events = POLLIN};
         polled[1] = (struct pollfd){.fd = backend->wake_fds[0], .events = POLLIN};
         for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
             polled[i + 2] = (struct pollfd){.fd = backend->connections[i].fd, .events = POLLIN};
@@ -331,9 +365,10 @@ static void wake(struct backend *backend)
     ck_assert_int_eq(write(backend->wake_fds[1], "x", 1), 1);
 }
 
-struct backend *backend_start(const struct backend_step *steps, size_t step_count)
+struct backend *backend_start_deaf(const struct backend_step *steps, size_t step_count)
 {
     struct backend *backend = calloc(1, sizeof(*backend));
+    int port;
 
     ck_assert_ptr_nonnull(backend);
     ck_assert_uint_le(step_count, STEPS_MAX);
@@ -345,11 +380,27 @@ struct backend *backend_start(const struct backend_step *steps, size_t step_coun
         backend->connections[i] = (struct connection){.fd = -1, .held = -1};
     }
     pthread_mutex_init(&backend->lock, NULL);
-    backend->listen_fd = bind_loopback(&backend->port);
-    ck_assert_int_eq(listen(backend->listen_fd, 128), 0);
+    backend->listen_fd = bind_loopback(&port);
     ck_assert_int_eq(pipe2(backend->wake_fds, O_CLOEXEC), 0);
-    snprintf(backend->url, sizeof(backend->url), "http://127.0.0.1:%d", backend->port);
+    snprintf(backend->url, sizeof(backend->url), "http://127.0.0.1:%d", port);
     ck_assert_int_eq(pthread_create(&backend->thread, NULL, serve, backend), 0);
+    return backend;
+}
+
+void backend_listen(struct backend *backend)
+{
+    ck_assert_int_eq(listen(backend->listen_fd, 128), 0);
+    pthread_mutex_lock(&backend->lock);
+    backend->is_listening = true;
+    pthread_mutex_unlock(&backend->lock);
+    wake(backend);
+}
+
+struct backend *backend_start(const struct backend_step *steps, size_t step_count)
+{
+    struct backend *backend = backend_start_deaf(steps, step_count);
+
+    backend_listen(backend);
     return backend;
 }
 
@@ -381,11 +432,6 @@ void backend_stop(struct backend *backend)
 const char *backend_url(const struct backend *backend)
 {
     return backend->url;
-}
-
-int backend_port(const struct backend *backend)
-{
-    return backend->port;
 }
 
 size_t backend_request_count(struct backend *backend)
@@ -488,8 +534,7 @@ size_t backend_accepted_spans(struct backend *backend)
     size_t spans = 0;
 
     for (size_t i = 0; i < backend_request_count(backend); i++) {
-        const struct backend_step *step = &backend->requests[i].step;
-        if (step->action == BACKEND_ANSWER && (step->status == 0 || step->status / 100 == 2)) {
+        if (is_set(backend, &backend->requests[i].is_accepted)) {
             spans += backend_body_spans(backend, i);
         }
     }

@@ -19,6 +19,8 @@ enum backend_action {
     BACKEND_CLOSE,        /* without a word */
     BACKEND_RESET,        /* likewise, with a TCP reset */
     BACKEND_CUT,          /* announces more body than it sends, then closes */
+    BACKEND_EARLY,        /* answers the head, while the body is still on its way */
+    BACKEND_RAW,          /* sends nothing but the body, then closes */
     BACKEND_FLOOD_BODY,   /* sends body for as long as the client takes it */
     BACKEND_FLOOD_HEADERS /* likewise, headers */
 };
@@ -36,9 +38,12 @@ struct backend;
 struct backend *backend_start(const struct backend_step *steps, size_t step_count);
 void backend_stop(struct backend *backend);
 
+/* One whose port refuses connections until backend_listen. */
+struct backend *backend_start_deaf(const struct backend_step *steps, size_t step_count);
+void backend_listen(struct backend *backend);
+
 /* "http://127.0.0.1:PORT", as long as the backend lives. */
 const char *backend_url(const struct backend *backend);
-int backend_port(const struct backend *backend);
 
 /* What was received so far: whole requests, connections, and bytes that were sent in floods. */
 size_t backend_request_count(struct backend *backend);
@@ -57,12 +62,9 @@ uint64_t backend_arrival_ns(struct backend *backend, size_t index); /* monotonic
 /* Lets a request that is held be answered. */
 void backend_release(struct backend *backend, size_t index);
 
-/* Spans in a body, and in all bodies that were answered with a 2xx; the test fails when a body is
- * not valid JSON. */
+/* Spans in a body, and in all bodies that were answered with a whole 2xx; the test fails when a
+ * body is not valid JSON. */
 size_t backend_body_spans(struct backend *backend, size_t index);
 size_t backend_accepted_spans(struct backend *backend);
-
-/* A loopback port where nobody listens. */
-int backend_free_port(void);
 
 #endif

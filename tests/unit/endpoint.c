@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Goal: an endpoint that can't work is refused with a sentence that says why and what would, one
+ * that can is completed as OTLP wants it, and neither shows user, password or query to anybody.
+ * Method: the mistakes that people make, with the exact sentence; then good URLs with what libcurl
+ * gets and what may be shown. */
+#include "endpoint.h"
+
+#include "refusal.h"
+#include "spans.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PATH "/v1/traces"
+
+/* ---- Refused ------------------------------------------------------------------------------- */
+
+static const struct refused {
+    const char *text;
+    const char *sentence; /* NULL: libcurl's words are its own */
+} refused[] = {
+    {"localhost:4317",
+     "endpoint \"localhost:4317\" rejected: no scheme; 4317 is usually gRPC, tracez speaks "
+     "OTLP/HTTP: try http://localhost:4318"},
+    {"localhost:4318",
+     "endpoint \"localhost:4318\" rejected: no scheme: try http://localhost:4318"},
+    {"collector", "endpoint \"collector\" rejected: no scheme: try http://collector"},
+    {"/v1/traces",
+     "endpoint \"/v1/traces\" rejected: no scheme: try http://localhost:4318/v1/traces"},
+    {"", "endpoint \"\" rejected: a URL is needed, such as http://localhost:4318"},
+    {NULL, "endpoint \"\" rejected: a URL is needed, such as http://localhost:4318"},
+    {"ftp://x", "endpoint \"ftp://x\" rejected: scheme must be http or https"},
+    {"file:///etc/passwd",
+     "endpoint \"file:///etc/passwd\" rejected: scheme must be http or https"},
+    {"grpc://x:4317", "endpoint \"grpc://x:4317\" rejected: scheme must be http or https"},
+    {"httpx://x", "endpoint \"httpx://x\" rejected: scheme must be http or https"},
+    {"http://x#y", "endpoint \"http://x#...\" rejected: it has a fragment (#)"},
+    {"http://a b", "endpoint \"http://a b\" rejected: only printable ASCII without spaces, "
+                   "anything else percent-encoded"},
+    {"http://a\n", "endpoint \"http://a?\" rejected: only printable ASCII without spaces, "
+                   "anything else percent-encoded"},
+    {"http://\xc3\xa4", "endpoint \"http://??\" rejected: only printable ASCII without spaces, "
+                        "anything else percent-encoded"},
+    {"http://x:0", "endpoint \"http://x:0\" rejected: port must be 1 to 65535"},
+    {"http://x:65536", NULL},
+    {"http://x:port", NULL},
+    {"http://", NULL},
+    {"http://:4318", NULL},
+    {"http://[::1", NULL},
+};
+
+START_TEST(an_endpoint_that_can_not_work_is_refused_with_the_reason)
+{
+    struct endpoint endpoint = {.url = (char *)1};
+    struct tracez_error error = {0};
+
+    ck_assert_int_eq(endpoint_init(&endpoint, refused[_i].text, PATH, &error), TRACEZ_INVALID);
+
+    ck_assert_ptr_null(endpoint.url);
+    ck_assert_int_eq(error.result, TRACEZ_INVALID);
+    ck_assert_int_eq(strncmp(error.text, "endpoint \"", 10), 0);
+    if (refused[_i].sentence != NULL) {
+        ck_assert_str_eq(error.text, refused[_i].sentence);
+    }
+    ck_assert_int_eq(endpoint_init(&endpoint, refused[_i].text, PATH, NULL), TRACEZ_INVALID);
+}
+END_TEST
+
+START_TEST(an_endpoint_of_2048_bytes_is_taken_and_one_of_2049_is_not)
+{
+    struct endpoint endpoint;
+    struct tracez_error error = {0};
+    char text[ENDPOINT_BYTES_MAX + 2] = "http://x/";
+    memset(text + strlen(text), 'p', sizeof(text) - 1 - strlen(text));
+
+    enum tracez_result longer = endpoint_init(&endpoint, text, PATH, &error);
+    text[ENDPOINT_BYTES_MAX] = '\0';
+    enum tracez_result longest = endpoint_init(&endpoint, text, PATH, NULL);
+
+    ck_assert_int_eq(longer, TRACEZ_INVALID);
+    ck_assert_ptr_nonnull(strstr(error.text, "...\" rejected: over 2048 bytes"));
+    ck_assert_int_eq(longest, TRACEZ_OK);
+    ck_assert_str_eq(endpoint.url, text);
+    ck_assert_uint_lt(strlen(endpoint.shown), ENDPOINT_SHOWN_BYTES);
+    ck_assert_str_eq(endpoint.shown + ENDPOINT_SHOWN_BYTES - 4, "...");
+    endpoint_deinit(&endpoint);
+}
+END_TEST
+
+/* Each is wrong in some way, and has a secret in some place. */
+static const char *const secretive[] = {
+    "http://user:hunter2@host:0",
+    "http://hunter2@host:0",
+    "http://user:hun/ter2@host:99999",
+    "http://user:hunter2?hunter2@host:99999",
+    "http://user:hunter2@x@host:99999",
+    "http://user:hunter2#@host",
+    "user:hunter2@host:4317",
+    "user:hunter2@host",
+    "ftp://user:hunter2@host/",
+    "http://user:hunter2@ho st/",
+    "http://host:0/?key=hunter2",
+    "http://host:0/path?a=b&hunter2#hunter2",
+    "http://host/#hunter2",
+};
+
+START_TEST(no_refusal_shows_user_password_or_query)
+{
+    struct endpoint endpoint;
+    struct tracez_error error = {0};
+
+    ck_assert_int_eq(endpoint_init(&endpoint, secretive[_i], PATH, &error), TRACEZ_INVALID);
+
+    ck_assert_msg(strstr(error.text, "hun") == NULL && strstr(error.text, "ter2") == NULL &&
+                      strstr(error.text, "user") == NULL,
+                  "%s", error.text);
+    ck_assert_ptr_nonnull(strstr(error.text, "ho"));
+}
+END_TEST
+
+START_TEST(a_quotation_ends_after_80_bytes_wherever_that_is)
+{
+    char text[300];
+    char quoted[QUOTED_BYTES];
+
+    for (size_t at = 0; at < 100; at++) {
+        memset(text, 'x', sizeof(text));
+        memcpy(text + at, "://user@", 8);
+        text[at + 60] = '?';
+        text[sizeof(text) - 1] = '\0';
+        memset(quoted, 'q', sizeof(quoted));
+
+        quote(text, quoted);
+
+        ck_assert_uint_le(strlen(quoted), QUOTED_BYTES - 1);
+        ck_assert_ptr_null(strstr(quoted, "user"));
+    }
+}
+END_TEST
+
+/* ---- Taken --------------------------------------------------------------------------------- */
+
+static const struct taken {
+    const char *text;
+    const char *url;
+    const char *shown;
+} taken[] = {
+    {"http://localhost:4318", "http://localhost:4318/v1/traces", "http://localhost:4318/v1/traces"},
+    {"http://localhost:4318/", "http://localhost:4318/v1/traces",
+     "http://localhost:4318/v1/traces"},
+    {"HTTPS://h", "https://h/v1/traces", "https://h/v1/traces"},
+    {"http://h/in", "http://h/in", "http://h/in"},
+    {"http://h/in/", "http://h/in/", "http://h/in/"},
+    {"http://[::1]:4318", "http://[::1]:4318/v1/traces", "http://[::1]:4318/v1/traces"},
+    {"http://h?key=secret", "http://h/v1/traces?key=secret", "http://h/v1/traces"},
+    {"http://h/in?key=secret", "http://h/in?key=secret", "http://h/in"},
+    {"http://user:pass@h:1/in", "http://user:pass@h:1/in", "http://h:1/in"},
+    {"http://h:65535", "http://h:65535/v1/traces", "http://h:65535/v1/traces"},
+};
+
+START_TEST(a_good_endpoint_gets_the_path_it_lacks_and_is_shown_without_secrets)
+{
+    struct endpoint endpoint;
+    struct tracez_error error = {0};
+
+    enum tracez_result result = endpoint_init(&endpoint, taken[_i].text, PATH, &error);
+
+    ck_assert_msg(result == TRACEZ_OK, "%s", error.text);
+    ck_assert_str_eq(endpoint.url, taken[_i].url);
+    ck_assert_str_eq(endpoint.shown, taken[_i].shown);
+    endpoint_deinit(&endpoint);
+    endpoint_deinit(&endpoint); /* harmless */
+}
+END_TEST
+
+#define COUNT(rows) (int)(sizeof(rows) / sizeof((rows)[0]))
+
+int main(void)
+{
+    Suite *suite = suite_create("endpoint");
+    TCase *no = case_of(suite, "refused");
+    TCase *yes = case_of(suite, "taken");
+
+    tcase_add_loop_test(no, an_endpoint_that_can_not_work_is_refused_with_the_reason, 0,
+                        COUNT(refused));
+    tcase_add_test(no, an_endpoint_of_2048_bytes_is_taken_and_one_of_2049_is_not);
+    tcase_add_loop_test(no, no_refusal_shows_user_password_or_query, 0, COUNT(secretive));
+    tcase_add_test(no, a_quotation_ends_after_80_bytes_wherever_that_is);
+    tcase_add_loop_test(yes, a_good_endpoint_gets_the_path_it_lacks_and_is_shown_without_secrets, 0,
+                        COUNT(taken));
+    return run_suite(suite);
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Goal: of several exporters over one shared buffer exactly one sends, for all of them; when it
+ * stops or dies another takes over, and no span is lost between the two.
+ * Method: two tracers over the same memory with one eventfd, as nginx's workers have; then a child
+ * process that is killed while it holds everything. */
+#include "exporting.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WRITERS 2
+
+/* What processes share. */
+struct shared {
+    struct tracez_config config; /* with the memory */
+    int wake_fd;
+};
+
+static void *map_shared(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    ck_assert_ptr_ne(memory, MAP_FAILED);
+    return memory;
+}
+
+static struct shared share(void)
+{
+    static const struct tracez_collector_config collector = {.name = "shared", .writers = WRITERS};
+    struct shared shared = {.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    struct tracez_config *config = &shared.config;
+
+    ck_assert_int_ge(shared.wake_fd, 0);
+    tracez_config_init(config);
+    config->collectors = &collector;
+    config->collector_count = 1;
+    size_t buffer_bytes = tracez_buffer_bytes(config, NULL);
+    size_t ledger_bytes = tracez_ledger_bytes();
+    void *buffer = map_shared(buffer_bytes);
+    void *ledger = map_shared(ledger_bytes);
+    ck_assert_int_eq(tracez_buffer_format(config, buffer, buffer_bytes, NULL, NULL), TRACEZ_OK);
+    ck_assert_int_eq(tracez_ledger_format(ledger, ledger_bytes, NULL, NULL), TRACEZ_OK);
+    config->buffer_memory = buffer;
+    config->buffer_bytes = buffer_bytes;
+    config->ledger_memory = ledger;
+    config->ledger_bytes = ledger_bytes;
+    return shared;
+}
+
+static void unshare_all(const struct shared *shared)
+{
+    munmap(shared->config.buffer_memory, shared->config.buffer_bytes);
+    munmap(shared->config.ledger_memory, shared->config.ledger_bytes);
+    close(shared->wake_fd);
+}
+
+/* One process's part. */
+struct worker {
+    struct tracez_tracer *tracer;
+    struct tracez_exporter *exporter;
+};
+
+static struct worker worker_start(const struct shared *shared, uint32_t writer, const char *url)
+{
+    struct tracez_config config = shared->config;
+    struct tracez_exporter_config exporter;
+    struct worker worker;
+
+    config.writer = writer;
+    worker.tracer = tracer_create(&config);
+    tracez_exporter_config_init(&exporter);
+    exporter.endpoint = url;
+    exporter.wake_fd = shared->wake_fd;
+    exporter.interval_ms = 3600000;
+    exporter.batch_size = 10;
+    worker.exporter = exporter_create(&exporter, worker.tracer);
+    exporter_start(worker.exporter);
+    return worker;
+}
+
+static void worker_end(struct worker *worker)
+{
+    tracez_exporter_destroy(worker->exporter);
+    tracez_tracer_destroy(worker->tracer);
+}
+
+/* ---- A death ------------------------------------------------------------------------------- */
+
+static void read_line(int fd, char *line, size_t line_bytes)
+{
+    ssize_t bytes = read(fd, line, line_bytes - 1);
+
+    ck_assert_int_gt(bytes, 0);
+    line[bytes] = '\0';
+}
+
+/* The child waits for the URL, records spans, and sends them until it is killed. */
+static void run_child(const struct shared *shared, int url_fd)
+{
+    char url[64];
+    read_line(url_fd, url, sizeof(url));
+    struct worker worker = worker_start(shared, 0, url);
+
+    wait_state(worker.exporter, TRACEZ_EXPORTER_UP);
+    spans_pass(worker.tracer, 25);
+    tracez_exporter_flush(worker.exporter);
+    for (;;) {
+        pause();
+    }
+}
+
+/* Forked before any thread is there, so that it may have threads of its own. */
+static pid_t fork_child(const struct shared *shared, int *url_fd)
+{
+    int fds[2];
+
+    ck_assert_int_eq(pipe(fds), 0);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        run_child(shared, fds[0]);
+    }
+    close(fds[0]);
+    *url_fd = fds[1];
+    return child;
+}
+
+START_TEST(what_an_exporter_held_when_it_was_killed_is_sent_by_the_next)
+{
+    const struct backend_step held = {.action = BACKEND_HOLD};
+    struct shared shared = share();
+    int url_fd;
+    pid_t child = fork_child(&shared, &url_fd);
+    struct backend *backend = backend_start(STEPS({.status = 200}, held, held));
+    ck_assert_int_gt(write(url_fd, backend_url(backend), strlen(backend_url(backend))), 0);
+    backend_wait_requests(backend, 3);
+    struct worker heir = worker_start(&shared, 1, backend_url(backend));
+    spans_pass(heir.tracer, 5);
+    wait_settled(heir.tracer, 10); /* the first batch is acknowledged, two are on their way */
+
+    ck_assert_int_eq(kill(child, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    wait_settled(heir.tracer, 30);
+
+    ck_assert_int_eq(exporter_stats(heir.exporter).state, TRACEZ_EXPORTER_UP);
+    ck_assert_uint_eq(exporter_stats(heir.exporter).exported, 20);
+    ck_assert_uint_eq(backend_accepted_spans(backend), 30);
+    ck_assert_uint_eq(books(heir.tracer).exported, 30);
+    worker_end(&heir);
+    close(url_fd);
+    backend_stop(backend);
+    unshare_all(&shared);
+}
+END_TEST
+
+/* ---- Neighbours ---------------------------------------------------------------------------- */
+
+START_TEST(the_holder_sends_everybodys_spans_and_hears_everybodys_wakes)
+{
+    struct backend *backend = backend_start(NULL, 0);
+    struct shared shared = share();
+    struct worker holder = worker_start(&shared, 0, backend_url(backend));
+    wait_state(holder.exporter, TRACEZ_EXPORTER_UP);
+    struct worker other = worker_start(&shared, 1, backend_url(backend));
+
+    spans_pass(other.tracer, 10); /* one batch: it wakes the holder, who else */
+    wait_settled(other.tracer, 10);
+    spans_pass(holder.tracer, 10);
+    wait_settled(other.tracer, 20);
+
+    ck_assert_int_eq(exporter_stats(other.exporter).state, TRACEZ_EXPORTER_WAITING);
+    ck_assert_uint_eq(exporter_stats(other.exporter).attempts, 0);
+    ck_assert_uint_eq(exporter_stats(holder.exporter).exported, 20);
+    ck_assert_uint_eq(backend_accepted_spans(backend), 20);
+    worker_end(&other);
+    worker_end(&holder);
+    backend_stop(backend);
+    unshare_all(&shared);
+}
+END_TEST
+
+START_TEST(one_that_leaves_without_waiting_leaves_its_spans_to_the_next)
+{
+    const struct backend_step held = {.action = BACKEND_HOLD};
+    struct backend *backend = backend_start(STEPS(held, held));
+    struct shared shared = share();
+    struct worker old = worker_start(&shared, 0, backend_url(backend));
+    wait_state(old.exporter, TRACEZ_EXPORTER_UP);
+    struct worker new = worker_start(&shared, 1, backend_url(backend));
+    spans_pass(old.tracer, 20);
+    backend_wait_requests(backend, 2);
+
+    ck_assert_int_eq(tracez_exporter_stop(old.exporter, 0, true), TRACEZ_OK);
+    spans_pass(old.tracer, 5); /* still serving its last requests */
+    spans_pass(new.tracer, 5);
+    wait_settled(new.tracer, 30); /* within a second; without a flush */
+
+    ck_assert_uint_eq(backend_accepted_spans(backend), 30); /* the held ones were never taken */
+    ck_assert_uint_eq(books(new.tracer).exported, 30);
+    ck_assert_uint_eq(exporter_stats(new.exporter).exported, 30);
+    worker_end(&old);
+    worker_end(&new);
+    backend_stop(backend);
+    unshare_all(&shared);
+}
+END_TEST
+
+START_TEST(one_that_waits_leaves_at_once_when_it_may_leave_the_rest)
+{
+    const struct backend_step held = {.action = BACKEND_HOLD};
+    struct backend *backend = backend_start(STEPS(held));
+    struct shared shared = share();
+    struct worker holder = worker_start(&shared, 0, backend_url(backend));
+    wait_state(holder.exporter, TRACEZ_EXPORTER_UP);
+    struct worker other = worker_start(&shared, 1, backend_url(backend));
+    uint64_t took_ms;
+    spans_pass(other.tracer, 10);
+    backend_wait_requests(backend, 1);
+
+    enum tracez_result result = exporter_stop_timed(other.exporter, 10000, true, &took_ms);
+
+    ck_assert_int_eq(result, TRACEZ_OK);
+    ck_assert_uint_lt(took_ms, 5000);
+    ck_assert_uint_eq(books(other.tracer).inflight, 10);
+    backend_release(backend, 0);
+    wait_settled(holder.tracer, 10);
+    worker_end(&other);
+    worker_end(&holder);
+    backend_stop(backend);
+    unshare_all(&shared);
+}
+END_TEST
+
+START_TEST(the_last_one_counts_what_others_left)
+{
+    const struct backend_step held = {.action = BACKEND_HOLD};
+    struct backend *backend = backend_start(STEPS(held, held, held));
+    struct shared shared = share();
+    struct worker first = worker_start(&shared, 0, backend_url(backend));
+    wait_state(first.exporter, TRACEZ_EXPORTER_UP);
+    struct worker last = worker_start(&shared, 1, backend_url(backend));
+    spans_pass(first.tracer, 20);
+    backend_wait_requests(backend, 2);
+
+    ck_assert_int_eq(tracez_exporter_stop(first.exporter, 0, true), TRACEZ_OK);
+    ck_assert_int_eq(tracez_exporter_stop(last.exporter, 0, false), TRACEZ_OK);
+
+    ck_assert_uint_eq(books(last.tracer).dropped[TRACEZ_DROP_SHUTDOWN_DEADLINE], 20);
+    ck_assert_uint_eq(books(last.tracer).queued + books(last.tracer).inflight, 0);
+    worker_end(&first);
+    worker_end(&last);
+    backend_stop(backend);
+    unshare_all(&shared);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("exporter_lease");
+    TCase *death = case_of(suite, "a death");
+    TCase *neighbours = case_of(suite, "neighbours");
+
+    tcase_add_test(death, what_an_exporter_held_when_it_was_killed_is_sent_by_the_next);
+    tcase_add_test(neighbours, the_holder_sends_everybodys_spans_and_hears_everybodys_wakes);
+    tcase_add_test(neighbours, one_that_leaves_without_waiting_leaves_its_spans_to_the_next);
+    tcase_add_test(neighbours, one_that_waits_leaves_at_once_when_it_may_leave_the_rest);
+    tcase_add_test(neighbours, the_last_one_counts_what_others_left);
+    return run_suite(suite);
+}

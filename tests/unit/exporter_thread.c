@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Goal: the exporter's thread is a good guest in its host: no signal lands there, it keeps to no
+ * processor of the host's, it is told by name, there is one of it, a forked child has none, and a
+ * host that can't have one is told so.
+ * Method: refusals by the operating system first (calls are sent through __wrap functions); then
+ * what /proc says of a running thread. */
+#include "exporting.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- Refusals ------------------------------------------------------------------------------ */
+
+static bool no_more_threads;
+static bool no_more_eventfds;
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *state);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *state);
+int __real_eventfd(unsigned count, int flags);
+int __wrap_eventfd(unsigned count, int flags);
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *state)
+{
+    return no_more_threads ? EAGAIN : __real_pthread_create(thread, attributes, run, state);
+}
+
+int __wrap_eventfd(unsigned count, int flags)
+{
+    if (no_more_eventfds) {
+        errno = EMFILE;
+        return -1;
+    }
+    return __real_eventfd(count, flags);
+}
+
+START_TEST(where_no_thread_can_be_made_start_says_so_and_may_be_called_again)
+{
+    struct exporting exporting = exporting_init(NULL, 0);
+    struct tracez_error error = {0};
+    exporting.exporter = exporter_create(&exporting.config, exporting.tracer);
+    spans_pass(exporting.tracer, 3);
+
+    no_more_threads = true;
+    enum tracez_result result = tracez_exporter_start(exporting.exporter, &error);
+    no_more_threads = false;
+
+    ck_assert_int_eq(result, TRACEZ_SYSTEM);
+    ck_assert_int_eq(error.result, TRACEZ_SYSTEM);
+    ck_assert_str_eq(error.text, "exporter: no thread: Resource temporarily unavailable");
+    ck_assert_int_eq(tracez_exporter_stop(exporting.exporter, 0, false), TRACEZ_OK);
+    ck_assert_uint_eq(books(exporting.tracer).queued, 3);
+    exporter_start(exporting.exporter);
+    ck_assert_uint_eq(exporting_end(&exporting).accepted, 3);
+}
+END_TEST
+
+START_TEST(where_no_eventfd_can_be_made_create_says_so)
+{
+    struct tracez_tracer *tracer = tracer_create_default();
+    struct tracez_exporter *exporter = NULL;
+    struct tracez_exporter_config config;
+    struct tracez_error error = {0};
+    tracez_exporter_config_init(&config);
+
+    no_more_eventfds = true;
+    enum tracez_result result = tracez_exporter_create(&config, tracer, &exporter, &error);
+    no_more_eventfds = false;
+
+    ck_assert_int_eq(result, TRACEZ_SYSTEM);
+    ck_assert_ptr_null(exporter);
+    ck_assert_str_eq(error.text, "exporter: no eventfd: Too many open files");
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
+START_TEST(a_second_start_is_refused_and_changes_nothing)
+{
+    struct exporting exporting = exporting_begin(NULL, 0);
+    struct tracez_error error = {0};
+
+    ck_assert_int_eq(tracez_exporter_start(exporting.exporter, &error), TRACEZ_BUSY);
+
+    ck_assert_str_eq(error.text, "exporter: started already");
+    exporting_flush_spans(&exporting, 3);
+    ck_assert_uint_eq(exporting_end(&exporting).accepted, 3);
+}
+END_TEST
+
+/* Sits in the child. A failing assertion would be the parent's business, so it says no instead. */
+static bool is_inert(const struct exporting *exporting)
+{
+    struct tracez_exporter_stats stats = exporter_stats(exporting->exporter);
+    uint64_t took_ms;
+
+    spans_pass(exporting->tracer, 100);
+    tracez_exporter_flush(exporting->exporter);
+    bool is_refused = tracez_exporter_start(exporting->exporter, NULL) == TRACEZ_BUSY;
+    bool is_stopped = exporter_stop_timed(exporting->exporter, 10000, false, &took_ms) == TRACEZ_OK;
+    tracez_exporter_destroy(exporting->exporter);
+    return is_refused && is_stopped && took_ms < 5000 && stats.attempts == 0 &&
+           stats.state == TRACEZ_EXPORTER_WAITING;
+}
+
+START_TEST(in_a_forked_child_the_exporter_is_inert_and_the_parents_goes_on)
+{
+    struct exporting exporting = exporting_begin(NULL, 0);
+    int status = -1;
+    exporting_flush_spans(&exporting, 3);
+    wait_settled(exporting.tracer, 3);
+
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(is_inert(&exporting) ? 0 : 1);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    exporting_flush_spans(&exporting, 4);
+    wait_settled(exporting.tracer, 7);
+
+    ck_assert_int_eq(status, 0);
+    struct exporting_end end = exporting_end(&exporting);
+    ck_assert_uint_eq(end.accepted, 7);
+    ck_assert_uint_eq(end.books.recorded, 7);
+}
+END_TEST
+
+/* ---- What /proc says ----------------------------------------------------------------------- */
+
+/* A thread's name, or a line of its status ("SigBlk:\t..."), without the line's end. */
+static bool read_task(const char *task, const char *file, const char *begin, char *line,
+                      size_t line_bytes)
+{
+    char path[300];
+    bool is_found = false;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%s/%s", task, file);
+    FILE *stream = fopen(path, "r");
+    while (stream != NULL && !is_found && fgets(line, (int)line_bytes, stream) != NULL) {
+        is_found = strncmp(line, begin, strlen(begin)) == 0;
+    }
+    if (stream != NULL) {
+        fclose(stream);
+    }
+    line[strcspn(line, "\n")] = '\0';
+    return is_found;
+}
+
+/* The exporter's thread, which is known by its name. */
+static pid_t find_thread(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    const struct dirent *task;
+    char name[64];
+    pid_t found = 0;
+
+    ck_assert_ptr_nonnull(tasks);
+    while (found == 0 && (task = readdir(tasks)) != NULL) {
+        if (read_task(task->d_name, "comm", "tracez", name, sizeof(name)) &&
+            strcmp(name, "tracez") == 0) {
+            found = (pid_t)strtol(task->d_name, NULL, 10);
+        }
+    }
+    closedir(tasks);
+    ck_assert_int_gt(found, 0);
+    return found;
+}
+
+START_TEST(every_signal_is_blocked_in_the_thread_and_none_in_the_host)
+{
+    struct exporting exporting = exporting_begin(NULL, 0);
+    char task[32];
+    char line[64];
+    sigset_t own;
+
+    snprintf(task, sizeof(task), "%d", find_thread());
+    ck_assert(read_task(task, "status", "SigBlk:", line, sizeof(line)));
+    ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, NULL, &own), 0);
+
+    uint64_t blocked = strtoull(line + strlen("SigBlk:"), NULL, 16);
+    for (int signal = 1; signal <= SIGRTMAX; signal++) {
+        bool is_internal = signal >= 32 && signal < SIGRTMIN; /* the C library's own */
+        if (signal != SIGKILL && signal != SIGSTOP && !is_internal) {
+            ck_assert_msg((blocked >> (signal - 1) & 1) == 1, "signal %d is not blocked", signal);
+        }
+    }
+    ck_assert_int_eq(sigismember(&own, SIGTERM), 0);
+    ck_assert_int_eq(sigismember(&own, SIGCHLD), 0);
+    exporting_end(&exporting);
+}
+END_TEST
+
+START_TEST(the_thread_may_run_anywhere_when_its_host_is_pinned)
+{
+    struct exporting exporting = exporting_init(NULL, 0);
+    cpu_set_t all;
+    cpu_set_t one;
+    cpu_set_t threads;
+    ck_assert_int_eq(sched_getaffinity(0, sizeof(all), &all), 0);
+    CPU_ZERO(&one);
+    for (size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++) {
+        if (CPU_ISSET(i, &all)) {
+            CPU_SET(i, &one);
+        }
+    }
+    ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+
+    exporting_start(&exporting);
+
+    ck_assert_int_eq(sched_getaffinity(find_thread(), sizeof(threads), &threads), 0);
+    CPU_AND(&threads, &threads, &all);
+    ck_assert(CPU_EQUAL(&threads, &all));
+    ck_assert_int_eq(sched_setaffinity(0, sizeof(all), &all), 0);
+    exporting_end(&exporting);
+}
+END_TEST
+
+START_TEST(the_thread_is_gone_after_stop_and_there_again_after_the_next_start)
+{
+    struct exporting exporting = exporting_begin(NULL, 0);
+
+    pid_t first = find_thread();
+    ck_assert_int_eq(tracez_exporter_stop(exporting.exporter, 1000, false), TRACEZ_OK);
+    exporter_start(exporting.exporter);
+    exporting_flush_spans(&exporting, 3);
+    wait_settled(exporting.tracer, 3);
+
+    ck_assert_int_ne(find_thread(), first);
+    ck_assert_uint_eq(exporting_end(&exporting).accepted, 3);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("exporter_thread");
+    TCase *refusals = case_of(suite, "refusals");
+    TCase *guest = case_of(suite, "guest");
+
+    tcase_add_test(refusals, where_no_thread_can_be_made_start_says_so_and_may_be_called_again);
+    tcase_add_test(refusals, where_no_eventfd_can_be_made_create_says_so);
+    tcase_add_test(refusals, a_second_start_is_refused_and_changes_nothing);
+    tcase_add_test(refusals, in_a_forked_child_the_exporter_is_inert_and_the_parents_goes_on);
+    tcase_add_test(guest, every_signal_is_blocked_in_the_thread_and_none_in_the_host);
+    tcase_add_test(guest, the_thread_may_run_anywhere_when_its_host_is_pinned);
+    tcase_add_test(guest, the_thread_is_gone_after_stop_and_there_again_after_the_next_start);
+    return run_suite(suite);
+}
