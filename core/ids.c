@@ -19,8 +19,7 @@
 
 struct generator {
     uint64_t word[4];
-    unsigned fork_count;
-    bool is_seeded;
+    unsigned seeded_for; /* the process's fork count + 1; 0: never seeded */
 };
 
 static THREAD_LOCAL struct generator own;
@@ -37,7 +36,7 @@ static uint64_t mix(uint64_t word) /* splitmix64's finisher */
     return word ^ word >> 31;
 }
 
-static void seed(struct generator *generator)
+static __attribute__((noinline, cold)) void seed(struct generator *generator)
 {
     int saved_errno = errno;
     ssize_t got = getrandom(generator->word, sizeof(generator->word), GRND_NONBLOCK);
@@ -52,12 +51,11 @@ static void seed(struct generator *generator)
         }
     }
     generator->word[0] |= (generator->word[1] | generator->word[2] | generator->word[3]) == 0;
-    generator->fork_count = process_fork_count();
-    generator->is_seeded = true;
+    generator->seeded_for = process_fork_count() + 1;
     errno = saved_errno;
 }
 
-static uint64_t next(uint64_t word[4])
+static inline uint64_t next(uint64_t word[4])
 {
     uint64_t result = rotate_left(word[0] + word[3], 23) + word[0];
     uint64_t shifted = word[1] << 17;
@@ -71,30 +69,28 @@ static uint64_t next(uint64_t word[4])
     return result;
 }
 
-static uint64_t next_not_zero(uint64_t word[4])
+static inline uint64_t next_not_zero(uint64_t word[4])
 {
     uint64_t result = next(word);
 
-    while (result == 0) {
-        result = next(word);
-    }
-    return result;
+    return result | (result == 0);
 }
 
 void ids_make(uint8_t trace_id[16], uint8_t span_id[8])
 {
-    struct generator *generator = &own;
     uint64_t id;
 
-    if (!generator->is_seeded || generator->fork_count != process_fork_count()) {
-        seed(generator);
+    if (own.seeded_for != process_fork_count() + 1) {
+        seed(&own);
     }
+    uint64_t word[4] = {own.word[0], own.word[1], own.word[2], own.word[3]}; /* in registers */
     if (trace_id != NULL) {
-        id = next(generator->word);
+        id = next(word);
         memcpy(trace_id, &id, 8);
-        id = next_not_zero(generator->word);
+        id = next_not_zero(word);
         memcpy(trace_id + 8, &id, 8);
     }
-    id = next_not_zero(generator->word);
+    id = next_not_zero(word);
     memcpy(span_id, &id, 8);
+    memcpy(own.word, word, sizeof(word));
 }
