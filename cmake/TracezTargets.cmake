@@ -15,6 +15,8 @@ endfunction()
 # What is the same for a library's static and shared form.
 function(tracez_configure_library target output export_name headers)
   tracez_set_warnings(${target})
+  # Public functions call each other directly: nobody replaces one of them from outside.
+  target_compile_options(${target} PRIVATE -fno-semantic-interposition)
   target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS include FILES ${headers})
   target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   set_target_properties(${target} PROPERTIES

@@ -43,14 +43,11 @@ static void call_row(struct callback *row, const struct tracez_record *record)
     atomic_fetch_sub_explicit(&row->calls, 1, memory_order_release);
 }
 
-void callbacks_call(struct callbacks *callbacks, const struct record_header *header,
-                    const unsigned char *entries)
+void callbacks_call(struct callbacks *callbacks, const struct record_header *header)
 {
     struct tracez_record record;
 
-    /* Relaxed: a callback added at this moment need not see this span. */
-    if (!atomic_load_explicit(&callbacks->any, memory_order_relaxed) ||
-        !record_view(header, entries, &record)) {
+    if (!record_view(header, &record)) {
         return;
     }
     for (int i = 0; i < CALLBACKS_MAX; i++) {

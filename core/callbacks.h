@@ -27,8 +27,13 @@ struct callbacks {
 void callbacks_init(struct callbacks *callbacks);
 void callbacks_deinit(struct callbacks *callbacks);
 
-/* Request path. */
-void callbacks_call(struct callbacks *callbacks, const struct record_header *header,
-                    const unsigned char *entries);
+/* Request path. Worth calling only where there are any. */
+void callbacks_call(struct callbacks *callbacks, const struct record_header *header);
+
+static inline bool callbacks_any(const struct callbacks *callbacks)
+{
+    /* Relaxed: a callback added at this moment need not see this span. */
+    return atomic_load_explicit(&callbacks->any, memory_order_relaxed);
+}
 
 #endif

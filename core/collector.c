@@ -106,6 +106,7 @@ enum tracez_result collector_init(struct tracez_collector *collector,
         .match = config->match,
         .match_fn = config->match_fn,
         .match_state = config->match_state,
+        .wake_spans = SHARD_NEVER_WAKE,
     };
     enum tracez_result result = collector_plan(config, &collector->geometry, NULL);
     if (result != TRACEZ_OK) {
@@ -140,12 +141,11 @@ void collector_take_over(struct tracez_collector *collector, uint32_t writer_ind
 }
 
 static bool callback_wants(const struct tracez_collector *collector,
-                           const struct record_header *header, const unsigned char *entries,
-                           bool only_name)
+                           const struct record_header *header, bool only_name)
 {
     struct tracez_record record;
 
-    if (!record_view(header, entries, &record)) {
+    if (!record_view(header, &record)) {
         return false;
     }
     if (only_name) {
@@ -155,45 +155,21 @@ static bool callback_wants(const struct tracez_collector *collector,
     return collector->match_fn(&record, collector->match_state);
 }
 
-bool collector_wants(const struct tracez_collector *collector, const struct record_header *header,
-                     const unsigned char *entries)
+bool collector_wants(const struct tracez_collector *collector, const struct record_header *record)
 {
     switch (collector->match) {
     case TRACEZ_MATCH_ALL:
         return true;
     case TRACEZ_MATCH_ERRORS:
-        return (header->status & ~RECORD_PARENT_IS_REMOTE) == TRACEZ_STATUS_ERROR;
+        return (record->status & ~RECORD_PARENT_IS_REMOTE) == TRACEZ_STATUS_ERROR;
     case TRACEZ_MATCH_NAME:
-        return callback_wants(collector, header, entries, true);
+        return callback_wants(collector, record, true);
     case TRACEZ_MATCH_CALLBACK:
-        return callback_wants(collector, header, entries, false);
+        return callback_wants(collector, record, false);
     case TRACEZ_MATCH_NAMED_ONLY:
         break;
     }
     return false;
-}
-
-/* One round over all shards, the preferred one first. */
-static enum shard_push push_somewhere(const struct tracez_collector *collector,
-                                      uint32_t writer_index, const struct record_header *header,
-                                      const unsigned char *entries)
-{
-    uint32_t count = collector->geometry.shard_count;
-    uint32_t at = writer_index % count;
-    enum shard_push outcome = SHARD_FULL;
-
-    for (uint32_t tried = 0; tried < count; tried++) {
-        enum shard_push result = shard_push(&collector->shards[at], writer_index, header, entries,
-                                            collector->wake_spans);
-        if (result == SHARD_PUSHED || result == SHARD_PUSHED_BATCH) {
-            return result;
-        }
-        if (result == SHARD_TAKEN) {
-            outcome = SHARD_TAKEN;
-        }
-        at = at + 1 == count ? 0 : at + 1;
-    }
-    return outcome;
 }
 
 static void pause_briefly(int round)
@@ -207,34 +183,74 @@ static void pause_briefly(int round)
 #endif
 }
 
+/* One round over all shards, the preferred one first. */
+static enum shard_push push_somewhere(const struct tracez_collector *collector,
+                                      uint32_t writer_index, const struct record_header *record)
+{
+    uint32_t count = collector->geometry.shard_count;
+    uint32_t at = writer_index % count;
+    enum shard_push outcome = SHARD_FULL;
+
+    for (uint32_t tried = 0; tried < count; tried++) {
+        enum shard_push result =
+            shard_push(&collector->shards[at], writer_index, record, collector->wake_spans);
+        if (result == SHARD_PUSHED || result == SHARD_PUSHED_BATCH) {
+            return result;
+        }
+        if (result == SHARD_TAKEN) {
+            outcome = SHARD_TAKEN;
+        }
+        at = at + 1 == count ? 0 : at + 1;
+    }
+    return outcome;
+}
+
+/* The preferred shard was full or taken: all of them, as long as one is merely taken. */
+static __attribute__((noinline)) enum shard_push
+push_stubbornly(const struct tracez_collector *collector, uint32_t writer_index,
+                const struct record_header *record)
+{
+    enum shard_push result = push_somewhere(collector, writer_index, record);
+
+    for (int round = 0; result == SHARD_TAKEN && round < SPIN_ROUNDS + YIELD_ROUNDS; round++) {
+        pause_briefly(round);
+        result = push_somewhere(collector, writer_index, record);
+    }
+    return result;
+}
+
 /* In the writer's line of the ledger, and for this collector. */
-static void count_refused(const struct ledger_writer *writer, enum tracez_drop reason,
+static void count_refused(struct ledger_writer writer, enum tracez_drop reason,
                           ledger_counter *refused)
 {
-    ledger_count(writer, &writer->line->dropped[reason]);
+    ledger_count(writer, &writer.line->dropped[reason]);
     /* Relaxed: it stands for itself. */
     atomic_fetch_add_explicit(refused, 1, memory_order_relaxed);
 }
 
-void collector_push(const struct tracez_collector *collector, const struct ledger_writer *writer,
-                    const struct record_header *header, const unsigned char *entries)
+void collector_push(const struct tracez_collector *collector, struct ledger_writer writer,
+                    const struct record_header *record)
 {
     struct collector_memory *memory = collector->memory;
+    uint32_t preferred = writer.index;
 
-    if (header->record_bytes > collector->geometry.ring_bytes / 2) {
+    if (record->record_bytes > collector->geometry.ring_bytes / 2) {
         count_refused(writer, TRACEZ_DROP_OVERSIZE, &memory->refused_oversize);
         return;
     }
-    enum shard_push result = push_somewhere(collector, writer->index, header, entries);
-    for (int round = 0; result == SHARD_TAKEN && round < SPIN_ROUNDS + YIELD_ROUNDS; round++) {
-        pause_briefly(round);
-        result = push_somewhere(collector, writer->index, header, entries);
+    if (preferred >= collector->geometry.shard_count) {
+        preferred %= collector->geometry.shard_count;
+    }
+    enum shard_push result =
+        shard_push(&collector->shards[preferred], writer.index, record, collector->wake_spans);
+    if (result == SHARD_FULL || result == SHARD_TAKEN) {
+        result = push_stubbornly(collector, writer.index, record);
     }
     if (result == SHARD_FULL || result == SHARD_TAKEN) {
         count_refused(writer, TRACEZ_DROP_QUEUE_FULL, &memory->refused_queue_full);
         return;
     }
-    ledger_count(writer, &writer->line->pushed);
+    ledger_count(writer, &writer.line->pushed);
     if (result == SHARD_PUSHED_BATCH && collector->wake != NULL) {
         collector->wake(collector->wake_state);
     }
@@ -248,7 +264,9 @@ void tracez_collector_on_batch(struct tracez_collector *collector, uint32_t batc
 
     collector->wake = wake;
     collector->wake_state = state;
-    collector->wake_spans = wake == NULL ? 0 : batch_spans < half ? batch_spans : half;
+    collector->wake_spans = wake == NULL         ? SHARD_NEVER_WAKE
+                            : batch_spans < half ? batch_spans
+                                                 : half;
 }
 
 /* ---- Stats ----------------------------------------------------------------------------------- */

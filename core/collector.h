@@ -67,7 +67,7 @@ struct tracez_collector {
     tracez_match_fn match_fn;
     void *match_state;
 
-    uint32_t wake_spans;
+    uint32_t wake_spans; /* SHARD_NEVER_WAKE without wake */
     tracez_wake_fn wake;
     void *wake_state;
 
@@ -90,13 +90,11 @@ void collector_deinit(struct tracez_collector *collector);
 /* Frees shards that a writer locked before it died. */
 void collector_take_over(struct tracez_collector *collector, uint32_t writer_index);
 
-/* Request path. Does this collector want the span? Only asked when it wasn't named by the caller.
- */
-bool collector_wants(const struct tracez_collector *collector, const struct record_header *header,
-                     const unsigned char *entries);
+/* Does this collector want the span? Only asked when it wasn't named by the caller. */
+bool collector_wants(const struct tracez_collector *collector, const struct record_header *record);
 
-/* Request path: buffers the span, or counts why not. */
-void collector_push(const struct tracez_collector *collector, const struct ledger_writer *writer,
-                    const struct record_header *header, const unsigned char *entries);
+/* Request path: buffers the span (header and entries in one piece), or counts why not. */
+void collector_push(const struct tracez_collector *collector, struct ledger_writer writer,
+                    const struct record_header *record);
 
 #endif

@@ -5,31 +5,18 @@
  *
  * Parsing is strict where the standard is: version 00 is exactly 55 characters of lower-case hex; a
  * higher version is read by its first 55 characters; anything else is no context at all. */
+#include "context.h"
+
 #include "hex.h"
-
-#include <tracez/tracez.h>
-
-#include <string.h>
 
 #define TRACEPARENT_CHARACTERS 55
 #define TRACE_ID_AT 3
 #define SPAN_ID_AT 36
 #define FLAGS_AT 53
 
-static bool is_zero(const uint8_t *bytes, size_t count)
-{
-    uint8_t any = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        any |= bytes[i];
-    }
-    return any == 0;
-}
-
 bool tracez_context_is_valid(const struct tracez_context *context)
 {
-    return context != NULL && !is_zero(context->trace_id, TRACEZ_TRACE_ID_BYTES) &&
-           !is_zero(context->span_id, TRACEZ_SPAN_ID_BYTES);
+    return context_is_valid(context);
 }
 
 static bool is_blank(char character)

@@ -22,21 +22,15 @@ static size_t kept_bytes(struct tracez_text string, size_t max_bytes)
     return whole;
 }
 
-static size_t string_bytes(struct tracez_text string, size_t max_bytes)
+size_t cut_string_bytes(struct tracez_text string, size_t max_bytes)
 {
-    return string.bytes <= max_bytes ? string.bytes : kept_bytes(string, max_bytes) + MARK_BYTES;
+    return kept_bytes(string, max_bytes) + MARK_BYTES;
 }
 
-/* Writes exactly string_bytes() bytes. */
-static void string_write(struct tracez_text string, size_t max_bytes, unsigned char *at)
+void cut_string_write(struct tracez_text string, size_t max_bytes, unsigned char *at)
 {
-    if (string.bytes <= max_bytes) {
-        if (string.bytes > 0) {
-            memcpy(at, string.text, string.bytes);
-        }
-        return;
-    }
     size_t kept = kept_bytes(string, max_bytes);
+
     memcpy(at, string.text, kept);
     memcpy(at + kept, truncation_mark, MARK_BYTES);
 }
@@ -98,20 +92,19 @@ size_t tag_list_write(const struct tag_list *list, unsigned char *at, size_t cap
                       uint32_t *refused)
 {
     size_t written = 0;
-    struct key key;
 
     for (size_t i = 0; i < list->count; i++) {
         const struct tracez_tag *tag = &list->tags[i];
         size_t value_bytes = tag_value_bytes(tag, list->max_tag_bytes);
-        if (i >= TRACEZ_TAGS_MAX || value_bytes > ENTRY_VALUE_BYTES_MAX ||
-            !key_resolve(tag->key, &key) ||
-            entry_bytes_for(&key, value_bytes) > capacity - written) {
+        struct key key = key_resolve(tag->key);
+        if (i >= TRACEZ_TAGS_MAX || value_bytes > ENTRY_VALUE_BYTES_MAX || key.text == NULL ||
+            entry_bytes_for(key, value_bytes) > capacity - written) {
             ++*refused;
             continue;
         }
         tag_value_write(tag, list->max_tag_bytes,
-                        entry_begin(at + written, tag->type, &key, value_bytes));
-        written += entry_bytes_for(&key, value_bytes);
+                        entry_begin(at + written, tag->type, key, value_bytes));
+        written += entry_bytes_for(key, value_bytes);
     }
     return written;
 }

@@ -45,24 +45,86 @@ static inline size_t entry_bytes(struct entry_header header)
     return (size_t)ENTRY_HEADER_BYTES + header.key_bytes + header.value_bytes;
 }
 
+/* Copies without a call what is short: up to this length, more is memcpy's. */
+#define ENTRY_SHORT_BYTES 64
+
+static inline void entry_copy_short(unsigned char *to, const void *from, size_t bytes)
+{
+    const unsigned char *source = from;
+
+    if (bytes >= 16) {
+        for (size_t at = 0; at < bytes - 16; at += 16) {
+            memcpy(to + at, source + at, 16);
+        }
+        memcpy(to + bytes - 16, source + bytes - 16, 16);
+    } else if (bytes >= 8) {
+        memcpy(to, source, 8);
+        memcpy(to + bytes - 8, source + bytes - 8, 8);
+    } else if (bytes >= 4) {
+        memcpy(to, source, 4);
+        memcpy(to + bytes - 4, source + bytes - 4, 4);
+    } else if (bytes > 0) {
+        to[0] = source[0];
+        to[bytes / 2] = source[bytes / 2];
+        to[bytes - 1] = source[bytes - 1];
+    }
+}
+
+static inline void entry_copy(unsigned char *to, const void *from, size_t bytes)
+{
+    if (bytes <= ENTRY_SHORT_BYTES) {
+        entry_copy_short(to, from, bytes);
+    } else {
+        memcpy(to, from, bytes);
+    }
+}
+
+static inline void entry_header_write(unsigned char *at, struct entry_header header)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    /* The compiler would put it together byte by byte in memory, and read it back at once. */
+    uint32_t key = (uint32_t)header.key_bytes << 16 | (uint32_t)header.key_id << 8 | header.type;
+
+    memcpy(at, &key, sizeof(key));
+    memcpy(at + sizeof(key), &header.value_bytes, sizeof(header.value_bytes));
+#else
+    memcpy(at, &header, ENTRY_HEADER_BYTES);
+#endif
+}
+
 /* Writes header and key; returns where the value goes. */
-static inline unsigned char *entry_begin(unsigned char *at, uint32_t type, const struct key *key,
+static inline unsigned char *entry_begin(unsigned char *at, uint32_t type, struct key key,
                                          size_t value_bytes)
 {
-    uint16_t key_bytes = key->id != 0 ? 0 : key->bytes;
-    const struct entry_header header = {(uint8_t)type, key->id, key_bytes, (uint16_t)value_bytes};
-
-    memcpy(at, &header, ENTRY_HEADER_BYTES);
-    if (key_bytes > 0) {
-        memcpy(at + ENTRY_HEADER_BYTES, key->text, key_bytes);
-    }
-    return at + ENTRY_HEADER_BYTES + key_bytes;
+    entry_header_write(
+        at, (struct entry_header){(uint8_t)type, key.id, key.bytes, (uint16_t)value_bytes});
+    entry_copy(at + ENTRY_HEADER_BYTES, key.text, key.bytes);
+    return at + ENTRY_HEADER_BYTES + key.bytes;
 }
 
 /* The whole size of an entry to be written. */
-static inline size_t entry_bytes_for(const struct key *key, size_t value_bytes)
+static inline size_t entry_bytes_for(struct key key, size_t value_bytes)
 {
-    return ENTRY_HEADER_BYTES + (key->id != 0 ? (size_t)0 : key->bytes) + value_bytes;
+    return (size_t)ENTRY_HEADER_BYTES + key.bytes + value_bytes;
+}
+
+/* A string that is too long is cut between two characters, and says so at its end. */
+size_t cut_string_bytes(struct tracez_text string, size_t max_bytes);
+void cut_string_write(struct tracez_text string, size_t max_bytes, unsigned char *at);
+
+static inline size_t string_bytes(struct tracez_text string, size_t max_bytes)
+{
+    return string.bytes <= max_bytes ? string.bytes : cut_string_bytes(string, max_bytes);
+}
+
+/* Writes exactly string_bytes() bytes. */
+static inline void string_write(struct tracez_text string, size_t max_bytes, unsigned char *at)
+{
+    if (string.bytes <= max_bytes) {
+        entry_copy(at, string.text, string.bytes);
+    } else {
+        cut_string_write(string, max_bytes, at);
+    }
 }
 
 /* What a tag's value takes; more than ENTRY_VALUE_BYTES_MAX when it can't be stored. Strings are

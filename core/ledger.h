@@ -52,9 +52,9 @@ struct ledger_writer {
     bool is_exclusive;
 };
 
-static inline void ledger_count(const struct ledger_writer *writer, ledger_counter *counter)
+static inline void ledger_count(struct ledger_writer writer, ledger_counter *counter)
 {
-    if (writer->is_exclusive) {
+    if (writer.is_exclusive) {
         /* Relaxed: one writer, and readers want each counter by itself. */
         uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
         atomic_store_explicit(counter, value + 1, memory_order_relaxed);

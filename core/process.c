@@ -10,8 +10,6 @@
 
 #include <pthread.h>
 
-#define NUMBER_NOT_TAKEN UINT32_MAX
-
 atomic_uint process_forks;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -19,14 +17,14 @@ static pthread_key_t at_thread_exit;
 static bool numbers_work;
 static _Atomic uint64_t taken_numbers;
 
-static THREAD_LOCAL uint32_t own_number = NUMBER_NOT_TAKEN;
+THREAD_LOCAL uint32_t thread_own_number = THREAD_NUMBER_NOT_TAKEN;
 
 _Static_assert(TRACEZ_WRITERS_MAX == 64, "thread numbers are the bits of one word");
 
 /* In the child, which has only the thread that forked: the others' numbers are free. */
 static void begin_child(void)
 {
-    uint64_t own_bit = own_number < TRACEZ_WRITERS_MAX ? 1ULL << own_number : 0;
+    uint64_t own_bit = thread_own_number < TRACEZ_WRITERS_MAX ? 1ULL << thread_own_number : 0;
 
     /* Relaxed: there is nobody else yet. */
     atomic_fetch_add_explicit(&process_forks, 1, memory_order_relaxed);
@@ -38,8 +36,8 @@ static void give_number_back(void *number_plus_one)
     uint64_t bit = 1ULL << ((uintptr_t)number_plus_one - 1);
 
     /* Spans that other destructors of this thread still finish are counted on the shared line. */
-    own_number = THREAD_NUMBER_SHARED;
-    /* Release: pairs with the acquire in take_number; the next holder sees our counters. */
+    thread_own_number = THREAD_NUMBER_SHARED;
+    /* Release: pairs with the acquire in find_number; the next holder sees our counters. */
     atomic_fetch_and_explicit(&taken_numbers, ~bit, memory_order_release);
 }
 
@@ -54,7 +52,7 @@ void process_init(void)
     pthread_once(&once, init_once);
 }
 
-static uint32_t take_number(void)
+static uint32_t find_number(void)
 {
     /* Relaxed: only a first guess, the exchange below decides. */
     uint64_t taken = atomic_load_explicit(&taken_numbers, memory_order_relaxed);
@@ -76,10 +74,8 @@ static uint32_t take_number(void)
     return THREAD_NUMBER_SHARED;
 }
 
-uint32_t thread_number(void)
+uint32_t thread_take_number(void)
 {
-    if (own_number == NUMBER_NOT_TAKEN) {
-        own_number = take_number();
-    }
-    return own_number;
+    thread_own_number = find_number();
+    return thread_own_number;
 }

@@ -28,7 +28,18 @@ static inline unsigned process_fork_count(void)
 
 #define THREAD_NUMBER_SHARED TRACEZ_WRITERS_MAX
 
+#define THREAD_NUMBER_NOT_TAKEN UINT32_MAX
+
+extern THREAD_LOCAL uint32_t thread_own_number;
+
+uint32_t thread_take_number(void);
+
 /* 0 to TRACEZ_WRITERS_MAX - 1, held by no other living thread; or THREAD_NUMBER_SHARED. */
-uint32_t thread_number(void);
+static inline uint32_t thread_number(void)
+{
+    uint32_t number = thread_own_number;
+
+    return number != THREAD_NUMBER_NOT_TAKEN ? number : thread_take_number();
+}
 
 #endif

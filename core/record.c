@@ -40,8 +40,7 @@ static bool view_entries(struct tracez_record *record)
            events == record->event_count && links == record->link_count;
 }
 
-bool record_view(const struct record_header *header, const unsigned char *entries,
-                 struct tracez_record *record)
+bool record_view(const struct record_header *header, struct tracez_record *record)
 {
     uint8_t status = header->status & (uint8_t)~RECORD_PARENT_IS_REMOTE;
 
@@ -66,7 +65,7 @@ bool record_view(const struct record_header *header, const unsigned char *entrie
         .tags_refused = header->tags_refused,
         .events_refused = header->events_refused,
         .links_refused = header->links_refused,
-        .entries = entries,
+        .entries = (const unsigned char *)(header + 1),
         .entries_bytes = header->entries_bytes,
     };
     return view_entries(record);
@@ -82,5 +81,5 @@ bool tracez_record_parse(const void *bytes, size_t available_bytes, struct trace
         record_bytes_for(header->entries_bytes) != header->record_bytes) {
         return false;
     }
-    return record_view(header, (const unsigned char *)(header + 1), record);
+    return record_view(header, record);
 }

@@ -12,7 +12,7 @@
 #define RECORD_ALIGNMENT 8
 #define RECORD_PARENT_IS_REMOTE 0x80 /* in the status byte */
 
-struct record_header {
+struct record_header {     /* its entries lie behind it */
     uint32_t record_bytes; /* all of it, a multiple of RECORD_ALIGNMENT */
     uint8_t version;
     uint8_t kind;
@@ -42,7 +42,6 @@ static inline uint32_t record_bytes_for(uint32_t entries_bytes)
 }
 
 /* Fills the view. False when the header or an entry contradicts itself. */
-bool record_view(const struct record_header *header, const unsigned char *entries,
-                 struct tracez_record *record);
+bool record_view(const struct record_header *header, struct tracez_record *record);
 
 #endif

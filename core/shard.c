@@ -27,8 +27,8 @@ static bool position_is_sane(const struct shard_view *view, uint64_t position)
 /* ---- Writing --------------------------------------------------------------------------------- */
 
 /* Finds room for bytes in one piece; false when there is none. */
-static bool find_room(const struct shard_view *view, uint64_t published, uint64_t acknowledged,
-                      uint32_t bytes, uint32_t *offset)
+static inline bool find_room(const struct shard_view *view, uint64_t published,
+                             uint64_t acknowledged, uint32_t bytes, uint32_t *offset)
 {
     uint32_t spans = position_spans(acknowledged, published);
     uint32_t write = position_offset(published);
@@ -50,15 +50,6 @@ static bool find_room(const struct shard_view *view, uint64_t published, uint64_
     return bytes <= freed;
 }
 
-static void write_record(const struct shard_view *view, uint32_t offset,
-                         const struct record_header *header, const unsigned char *entries)
-{
-    unsigned char *at = view->ring + offset;
-
-    memcpy(at, header, sizeof(*header));
-    memcpy(at + sizeof(*header), entries, header->entries_bytes);
-}
-
 static void write_skip_mark(const struct shard_view *view, uint32_t offset)
 {
     const uint32_t mark = SKIP_MARK;
@@ -66,9 +57,8 @@ static void write_skip_mark(const struct shard_view *view, uint32_t offset)
     memcpy(view->ring + offset, &mark, sizeof(mark));
 }
 
-static enum shard_push push_locked(const struct shard_view *view,
-                                   const struct record_header *header, const unsigned char *entries,
-                                   uint32_t wake_spans)
+static inline enum shard_push push_locked(const struct shard_view *view,
+                                          const struct record_header *record, uint32_t wake_spans)
 {
     struct shard *shard = view->shard;
     /* Relaxed: only lock holders write it, and the lock was acquired. */
@@ -76,24 +66,25 @@ static enum shard_push push_locked(const struct shard_view *view,
     /* Acquire: pairs with the release in collector_acknowledge's apply; the reader is done with
      * those bytes. */
     uint64_t acknowledged = atomic_load_explicit(&shard->acknowledged, memory_order_acquire);
+    uint32_t bytes = record->record_bytes;
     uint32_t offset;
 
-    if (!find_room(view, published, acknowledged, header->record_bytes, &offset)) {
+    if (!find_room(view, published, acknowledged, bytes, &offset)) {
         return SHARD_FULL;
     }
     if (offset != position_offset(published)) {
         write_skip_mark(view, position_offset(published));
     }
-    write_record(view, offset, header, entries);
+    memcpy(view->ring + offset, record, bytes);
 
-    uint32_t end = offset + header->record_bytes;
+    uint32_t end = offset + bytes;
     uint32_t spans = (uint32_t)published + 1;
     /* Release: pairs with the acquire in shard_read; the record becomes visible together with its
      * position. */
     atomic_store_explicit(&shard->published,
                           position_make(end == view->ring_bytes ? 0 : end, spans),
                           memory_order_release);
-    if (wake_spans > 0 && spans - shard->woken_at >= wake_spans) {
+    if (spans - shard->woken_at >= wake_spans) {
         shard->woken_at = spans;
         return SHARD_PUSHED_BATCH;
     }
@@ -101,8 +92,7 @@ static enum shard_push push_locked(const struct shard_view *view,
 }
 
 enum shard_push shard_push(const struct shard_view *view, uint32_t writer_index,
-                           const struct record_header *header, const unsigned char *entries,
-                           uint32_t wake_spans)
+                           const struct record_header *record, uint32_t wake_spans)
 {
     struct shard *shard = view->shard;
     uint32_t unlocked = 0;
@@ -114,7 +104,7 @@ enum shard_push shard_push(const struct shard_view *view, uint32_t writer_index,
                                                  memory_order_acquire, memory_order_relaxed)) {
         return SHARD_TAKEN;
     }
-    enum shard_push result = push_locked(view, header, entries, wake_spans);
+    enum shard_push result = push_locked(view, record, wake_spans);
     /* Release: pairs with the acquire above. */
     atomic_store_explicit(&shard->lock, 0, memory_order_release);
     return result;

@@ -54,11 +54,12 @@ enum shard_push {
     SHARD_FULL
 };
 
-/* Copies a finished span in. writer_index for the lock word; wake_spans 0: never
- * SHARD_PUSHED_BATCH. */
+#define SHARD_NEVER_WAKE UINT32_MAX
+
+/* Copies a finished span in: the header, and its entries behind it. writer_index is for the lock
+ * word; after wake_spans spans, SHARD_PUSHED_BATCH. */
 enum shard_push shard_push(const struct shard_view *view, uint32_t writer_index,
-                           const struct record_header *header, const unsigned char *entries,
-                           uint32_t wake_spans);
+                           const struct record_header *record, uint32_t wake_spans);
 
 /* Hands records to fn until spans_max were taken, fn says no (*stopped), or none is left. Moves
  * `read`. */

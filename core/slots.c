@@ -20,8 +20,8 @@ static struct slot *slot_at(const struct slot_pool *pool, uint32_t index)
 bool slot_pool_init(struct slot_pool *pool, uint32_t slots_max, uint32_t span_bytes_max)
 {
     pool->slots_max = slots_max;
-    pool->area_bytes = span_bytes_max;
-    pool->memory_bytes = (size_t)slots_max * (SLOT_BYTES + span_bytes_max);
+    pool->area_bytes = span_bytes_max / RECORD_ALIGNMENT * RECORD_ALIGNMENT;
+    pool->memory_bytes = (size_t)slots_max * (SLOT_BYTES + pool->area_bytes);
     pool->memory = memory_reserve(pool->memory_bytes);
     return pool->memory != NULL;
 }
@@ -79,7 +79,7 @@ static struct slot *take_fresh(struct slot_pool *pool)
     struct slot *slot = slot_at(pool, index);
     slot->index = index;
     /* Relaxed: it becomes known to others together with the handle. */
-    atomic_store_explicit(&slot->state, 1ULL << 1, memory_order_relaxed);
+    atomic_store_explicit(&slot->state, SLOT_GENERATION_STEP, memory_order_relaxed);
     return slot;
 }
 
@@ -100,7 +100,7 @@ struct slot *slot_take(struct slot_pool *pool, uint32_t writer_index, uint64_t *
         slot->known_keys = 0;
         slot->text_keys = 0;
         /* Relaxed: the slot is ours; its generation was set before it was returned. */
-        *generation = atomic_load_explicit(&slot->state, memory_order_relaxed) >> 1;
+        *generation = atomic_load_explicit(&slot->state, memory_order_relaxed);
     }
     return slot;
 }
@@ -109,25 +109,24 @@ void slot_return(struct slot_pool *pool, struct slot *slot)
 {
     uint32_t home = slot->home;
     /* Relaxed: we hold the lock. Release: a stale handle's next call sees the new generation. */
-    uint64_t state = atomic_load_explicit(&slot->state, memory_order_relaxed);
+    uint64_t locked = atomic_load_explicit(&slot->state, memory_order_relaxed);
 
-    atomic_store_explicit(&slot->state, ((state >> 1) + 1) << 1, memory_order_release);
+    atomic_store_explicit(&slot->state, locked - SLOT_LOCKED + SLOT_GENERATION_STEP,
+                          memory_order_release);
     push(&pool->lists[home], slot);
 }
 
 bool slot_lock_contended(struct slot *slot, uint64_t generation)
 {
-    uint64_t unlocked = generation << 1;
-
     for (int round = 0; round < SLOT_SPINS + SLOT_YIELDS; round++) {
-        uint64_t state = unlocked;
+        uint64_t state = generation;
 
         /* Acquire: pairs with the release in slot_unlock. */
-        if (atomic_compare_exchange_strong_explicit(&slot->state, &state, unlocked | SLOT_LOCKED,
+        if (atomic_compare_exchange_strong_explicit(&slot->state, &state, generation | SLOT_LOCKED,
                                                     memory_order_acquire, memory_order_relaxed)) {
             return true;
         }
-        if (state != (unlocked | SLOT_LOCKED)) {
+        if (state != (generation | SLOT_LOCKED)) {
             return false;
         }
         if (round >= SLOT_SPINS) {
@@ -147,8 +146,16 @@ bool slot_move_to_area(struct slot_pool *pool, struct slot *slot, size_t bytes)
     }
     unsigned char *area = pool->memory + (size_t)pool->slots_max * SLOT_BYTES +
                           (size_t)slot->index * pool->area_bytes;
-    memcpy(area, slot->entries, used);
-    slot->entries = area;
+    slot->entries = area + sizeof(struct record_header); /* see slot_record */
+    memcpy(slot->entries, slot->inline_entries, used);
     slot->entries_capacity = area_capacity;
     return true;
+}
+
+const struct record_header *slot_record_in_area(struct slot *slot)
+{
+    struct record_header *header = (struct record_header *)(void *)slot->entries - 1;
+
+    *header = slot->record;
+    return header;
 }

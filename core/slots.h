@@ -24,10 +24,11 @@
 #include "record.h"
 
 #define SLOT_BYTES 1024
-#define SLOT_LOCKED 1U /* in state, below the generation */
+#define SLOT_LOCKED 1U
+#define SLOT_GENERATION_STEP 2U
 
 struct slot {
-    _Atomic uint64_t state;     /* generation << 1 | SLOT_LOCKED */
+    _Atomic uint64_t state;     /* generation | SLOT_LOCKED; generations are even, from 2 */
     _Atomic uint32_t next_free; /* index + 1 */
     uint32_t index;
     uint32_t home; /* the list that it returns to */
@@ -42,7 +43,7 @@ struct slot {
     uint64_t text_keys;  /* the same for keys that are not well known */
     unsigned char *entries;
     struct record_header record;
-    unsigned char inline_entries[];
+    unsigned char inline_entries[]; /* behind the header, as in a record */
 };
 
 #define SLOT_INLINE_BYTES (SLOT_BYTES - offsetof(struct slot, inline_entries))
@@ -72,22 +73,20 @@ void slot_return(struct slot_pool *pool, struct slot *slot);
 /* Waits for another thread's call; false when the handle went stale meanwhile, or on giving up. */
 bool slot_lock_contended(struct slot *slot, uint64_t generation);
 
-/* Locks the slot for a call on this handle; false when the handle is stale, or on giving up. */
-static inline bool slot_lock(struct slot *slot, uint64_t generation)
+/* Locks the slot for a call on this handle; false: it is stale, or another thread's call is on its
+ * way. */
+static inline bool slot_try_lock(struct slot *slot, uint64_t generation)
 {
-    uint64_t unlocked = generation << 1;
-    uint64_t state = unlocked;
-
     /* Acquire: pairs with the release in slot_unlock. */
-    return atomic_compare_exchange_strong_explicit(&slot->state, &state, unlocked | SLOT_LOCKED,
-                                                   memory_order_acquire, memory_order_relaxed) ||
-           (state == (unlocked | SLOT_LOCKED) && slot_lock_contended(slot, generation));
+    return atomic_compare_exchange_strong_explicit(&slot->state, &generation,
+                                                   generation | SLOT_LOCKED, memory_order_acquire,
+                                                   memory_order_relaxed);
 }
 
 static inline void slot_unlock(struct slot *slot, uint64_t generation)
 {
-    /* Release: pairs with the acquire in slot_lock. */
-    atomic_store_explicit(&slot->state, generation << 1, memory_order_release);
+    /* Release: pairs with the acquire in slot_try_lock. */
+    atomic_store_explicit(&slot->state, generation, memory_order_release);
 }
 
 /* Moves the entries to the slot's area, if that makes room for bytes more. */
@@ -98,6 +97,14 @@ static inline bool slot_make_room(struct slot_pool *pool, struct slot *slot, siz
 {
     return bytes <= slot->entries_capacity - slot->record.entries_bytes ||
            slot_move_to_area(pool, slot, bytes);
+}
+
+/* The header with the entries behind it, also where they moved to the area. */
+const struct record_header *slot_record_in_area(struct slot *slot);
+
+static inline const struct record_header *slot_record(struct slot *slot)
+{
+    return slot->entries == slot->inline_entries ? &slot->record : slot_record_in_area(slot);
 }
 
 #endif

@@ -8,19 +8,25 @@
 #include "span.h"
 
 #include "config.h"
+#include "context.h"
 #include "ids.h"
 
 #include <string.h>
 
 /* ---- Handles --------------------------------------------------------------------------------- */
 
-void span_count_misuse(struct slot *slot)
+struct slot *span_lock_contended(struct tracez_span span)
 {
-    struct ledger_writer writer = tracer_writer(slot->tracer);
+    struct slot *slot = span.slot;
 
-    if (!tracer_is_inert(slot->tracer)) {
-        ledger_count(&writer, &writer.line->misuse);
+    if (slot_lock_contended(slot, span.generation)) {
+        return slot;
     }
+    if (!tracer_is_inert(slot->tracer)) {
+        struct ledger_writer writer = tracer_writer(slot->tracer);
+        ledger_count(writer, &writer.line->misuse);
+    }
+    return NULL;
 }
 
 bool tracez_span_is_recording(struct tracez_span span)
@@ -28,8 +34,8 @@ bool tracez_span_is_recording(struct tracez_span span)
     struct slot *slot = span.slot;
 
     /* Relaxed: whether it is over can change at any moment; no data depends on it. */
-    return slot != NULL &&
-           atomic_load_explicit(&slot->state, memory_order_relaxed) >> 1 == span.generation;
+    return slot != NULL && (atomic_load_explicit(&slot->state, memory_order_relaxed) &
+                            ~(uint64_t)SLOT_LOCKED) == span.generation;
 }
 
 /* ---- Start ----------------------------------------------------------------------------------- */
@@ -95,6 +101,28 @@ static uint32_t max_tag_bytes(const struct tracez_tracer *tracer,
     return bytes >= TAG_BYTES_MIN && bytes <= TAG_BYTES_MAX ? bytes : tracer->max_tag_bytes;
 }
 
+static __attribute__((noinline)) void append_tracestate(struct slot *slot,
+                                                        const struct tracez_context *own)
+{
+    char text[TRACEZ_TRACESTATE_TEXT_BYTES];
+    size_t bytes = tracez_context_format_tracestate(own, text, sizeof(text));
+
+    span_append_entry(slot, TRACEZ_ENTRY_TRACESTATE, (struct tracez_text){text, bytes});
+}
+
+static void append_name(struct slot *slot, struct tracez_text name)
+{
+    if (name.bytes - 1 >= slot->max_tag_bytes ||
+        !span_append_short(slot, TRACEZ_ENTRY_NAME, key_none(), name.text, name.bytes)) {
+        span_append_entry(slot, TRACEZ_ENTRY_NAME, name); /* none, or a long one */
+    }
+}
+
+static uint32_t resource_row(const struct tracez_tracer *tracer, uint32_t resource)
+{
+    return tracer->resource_rows[resource < tracer->resource_count ? resource : 0];
+}
+
 /* Room for the span and its ids, name and times; the slot is not locked, as nobody has its handle
  * yet. */
 static void fill_slot(struct tracez_tracer *tracer, struct slot *slot,
@@ -104,15 +132,13 @@ static void fill_slot(struct tracez_tracer *tracer, struct slot *slot,
     struct record_header *record = &slot->record;
 
     slot->tracer = tracer;
-    slot->collector = options->collector;
+    slot->collector = options->collector != NULL ? options->collector : tracer->takes_all;
     slot->max_tag_bytes = max_tag_bytes(tracer, options);
     *record = (struct record_header){
         .version = RECORD_VERSION,
         .kind = (uint8_t)(options->kind == 0 ? TRACEZ_KIND_INTERNAL : options->kind),
         .flags = own->flags,
-        .resource =
-            (uint16_t)tracer
-                ->resource_rows[options->resource < tracer->resource_count ? options->resource : 0],
+        .resource = (uint16_t)resource_row(tracer, options->resource),
     };
     memcpy(record->trace_id, own->trace_id, TRACEZ_TRACE_ID_BYTES);
     memcpy(record->span_id, own->span_id, TRACEZ_SPAN_ID_BYTES);
@@ -120,11 +146,9 @@ static void fill_slot(struct tracez_tracer *tracer, struct slot *slot,
         memcpy(record->parent_span_id, parent->span_id, TRACEZ_SPAN_ID_BYTES);
         record->status = parent->is_remote ? RECORD_PARENT_IS_REMOTE : 0;
     }
-    span_append_entry(slot, TRACEZ_ENTRY_NAME, options->name);
+    append_name(slot, options->name);
     if (own->tracestate_bytes > 0 || own->threshold != 0) {
-        char text[TRACEZ_TRACESTATE_TEXT_BYTES];
-        size_t bytes = tracez_context_format_tracestate(own, text, sizeof(text));
-        span_append_entry(slot, TRACEZ_ENTRY_TRACESTATE, (struct tracez_text){text, bytes});
+        append_tracestate(slot, own);
     }
     set_times(tracer, slot, options->start_unix_ns);
 }
@@ -147,7 +171,7 @@ struct tracez_span tracez_span_start_with(struct tracez_tracer *tracer,
                                           struct tracez_context *own_context)
 {
     const struct tracez_context *parent =
-        tracez_context_is_valid(options->parent) ? options->parent : NULL;
+        context_is_valid(options->parent) ? options->parent : NULL;
     struct tracez_sampling_decision decision = {0};
     struct tracez_context own;
     struct tracez_span span = {0};
@@ -159,15 +183,15 @@ struct tracez_span tracez_span_start_with(struct tracez_tracer *tracer,
     set_own_context(&own, parent);
     decide(tracer, options, parent, &own, &decision);
     if (!decision.record) {
-        ledger_count(&writer, &writer.line->not_recorded);
+        ledger_count(writer, &writer.line->not_recorded);
     } else {
-        ledger_count(&writer, &writer.line->recorded);
+        ledger_count(writer, &writer.line->recorded);
         struct slot *slot = slot_take(&tracer->slots, writer.index, &span.generation);
         if (slot != NULL) {
             fill_slot(tracer, slot, options, parent, &own);
             span.slot = slot;
         } else {
-            ledger_count(&writer, &writer.line->dropped[TRACEZ_DROP_NO_SLOT]);
+            ledger_count(writer, &writer.line->dropped[TRACEZ_DROP_NO_SLOT]);
             span.generation = 0;
         }
     }
@@ -274,26 +298,39 @@ bool tracez_span_context(struct tracez_span span, struct tracez_context *context
 
 /* ---- Finish ---------------------------------------------------------------------------------- */
 
-static void deliver(struct tracez_tracer *tracer, struct slot *slot)
+/* The first that wants the span; NULL: none does. */
+static __attribute__((noinline)) const struct tracez_collector *
+find_collector(const struct tracez_tracer *tracer, const struct record_header *record)
+{
+    for (uint32_t i = 0; i < tracer->collector_count; i++) {
+        if (collector_wants(&tracer->collectors[i], record)) {
+            return &tracer->collectors[i];
+        }
+    }
+    return NULL;
+}
+
+static inline void deliver(struct tracez_tracer *tracer, struct slot *slot)
 {
     struct ledger_writer writer = tracer_writer(tracer);
     const struct tracez_collector *collector = slot->collector;
 
     slot->record.record_bytes = record_bytes_for(slot->record.entries_bytes);
-    callbacks_call(&tracer->callbacks, &slot->record, slot->entries);
-    for (uint32_t i = 0; i < tracer->collector_count && collector == NULL; i++) {
-        if (collector_wants(&tracer->collectors[i], &slot->record, slot->entries)) {
-            collector = &tracer->collectors[i];
-        }
+    const struct record_header *record = slot_record(slot);
+    if (callbacks_any(&tracer->callbacks)) {
+        callbacks_call(&tracer->callbacks, record);
     }
     if (collector == NULL) {
-        ledger_count(&writer, &writer.line->not_kept);
+        collector = find_collector(tracer, record);
+    }
+    if (collector == NULL) {
+        ledger_count(writer, &writer.line->not_kept);
     } else {
-        collector_push(collector, &writer, &slot->record, slot->entries);
+        collector_push(collector, writer, record);
     }
 }
 
-static void finish_locked(struct slot *slot, uint64_t duration_ns)
+static inline void finish_locked(struct slot *slot, uint64_t duration_ns)
 {
     struct tracez_tracer *tracer = slot->tracer;
 
@@ -332,7 +369,7 @@ void tracez_span_discard(struct tracez_span span)
         struct tracez_tracer *tracer = slot->tracer;
         struct ledger_writer writer = tracer_writer(tracer);
         if (!tracer_is_inert(tracer)) {
-            ledger_count(&writer, &writer.line->not_kept);
+            ledger_count(writer, &writer.line->not_kept);
         }
         slot_return(&tracer->slots, slot);
     }

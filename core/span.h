@@ -8,18 +8,15 @@
 #include "entry.h"
 #include "tracer.h"
 
-void span_count_misuse(struct slot *slot);
+/* Waits for another thread's call on the span; NULL when it is over (counted as misuse). */
+struct slot *span_lock_contended(struct tracez_span span);
 
 /* The handle's slot, locked, or NULL: it records nothing, or is over (counted as misuse). */
 static inline struct slot *span_lock(struct tracez_span span)
 {
     struct slot *slot = span.slot;
 
-    if (slot != NULL && !slot_lock(slot, span.generation)) {
-        span_count_misuse(slot);
-        return NULL;
-    }
-    return slot;
+    return slot == NULL || slot_try_lock(slot, span.generation) ? slot : span_lock_contended(span);
 }
 
 static inline void span_unlock(struct slot *slot, struct tracez_span span)
@@ -29,6 +26,27 @@ static inline void span_unlock(struct slot *slot, struct tracez_span span)
 
 /* Counts a tag, event or link that was refused, in the span and in the ledger. */
 void span_refuse(struct slot *slot, uint16_t *refused, uint32_t count);
+
+/* The short way for an entry of a short value that is stored as it is: no call, so no registers to
+ * save. False, and nothing done: take the long way. */
+static inline bool span_append_short(struct slot *slot, uint32_t type, struct key key,
+                                     const void *value, size_t value_bytes)
+{
+    uint32_t used = slot->record.entries_bytes;
+    unsigned char *at = slot->entries + used;
+    size_t bytes = entry_bytes_for(key, value_bytes);
+
+    if (key.bytes > ENTRY_SHORT_BYTES || value_bytes > ENTRY_SHORT_BYTES ||
+        bytes > slot->entries_capacity - used) {
+        return false;
+    }
+    entry_header_write(
+        at, (struct entry_header){(uint8_t)type, key.id, key.bytes, (uint16_t)value_bytes});
+    entry_copy_short(at + ENTRY_HEADER_BYTES, key.text, key.bytes);
+    entry_copy_short(at + ENTRY_HEADER_BYTES + key.bytes, value, value_bytes);
+    slot->record.entries_bytes = used + (uint32_t)bytes;
+    return true;
+}
 
 /* Sets the one entry of this type (name, tracestate, status message): append where there is none
  * yet, set to replace what may be there. One that does not fit is left out. */

@@ -13,7 +13,6 @@
 #include <stdio.h>
 
 #define FORMAT_BYTES_MAX 1024
-#define KEY_PRESENT(key) (1ULL << (key).filter)
 
 /* ---- Entries of a locked slot ---------------------------------------------------------------- */
 
@@ -28,38 +27,36 @@ void span_refuse(struct slot *slot, uint16_t *refused, uint32_t count)
         if (*refused < UINT16_MAX) {
             ++*refused;
         }
-        ledger_count(&writer, &writer.line->tags_refused);
+        ledger_count(writer, &writer.line->tags_refused);
     }
 }
 
-static bool entry_has_key(const unsigned char *at, struct entry_header header,
-                          const struct key *key)
+static bool entry_has_key(const unsigned char *at, struct entry_header header, struct key key)
 {
-    if (header.type > TRACEZ_TAG_STRINGS) {
-        return false;
-    }
-    return key->id != 0 ? header.key_id == key->id
-                        : header.key_id == 0 && header.key_bytes == key->bytes &&
-                              memcmp(at + ENTRY_HEADER_BYTES, key->text, key->bytes) == 0;
+    return header.type <= TRACEZ_TAG_STRINGS && header.key_id == key.id &&
+           header.key_bytes == key.bytes &&
+           memcmp(at + ENTRY_HEADER_BYTES, key.text, key.bytes) == 0;
 }
 
-static unsigned char *search_tag(const struct slot *slot, const struct key *key)
+/* The filter that the key belongs to. */
+static inline uint64_t *keys_present(struct slot *slot, struct key key)
+{
+    return key.id != 0 ? &slot->known_keys : &slot->text_keys;
+}
+
+static unsigned char *find_tag(struct slot *slot, struct key key)
 {
     unsigned char *end = slot->entries + slot->record.entries_bytes;
 
+    if ((*keys_present(slot, key) & 1ULL << key.filter) == 0) {
+        return NULL;
+    }
     for (unsigned char *at = slot->entries; at < end; at += entry_bytes(entry_header_read(at))) {
         if (entry_has_key(at, entry_header_read(at), key)) {
             return at;
         }
     }
     return NULL;
-}
-
-static inline unsigned char *find_tag(const struct slot *slot, const struct key *key)
-{
-    uint64_t present = key->id != 0 ? slot->known_keys : slot->text_keys;
-
-    return (present & KEY_PRESENT(*key)) == 0 ? NULL : search_tag(slot, key);
 }
 
 static unsigned char *find_entry(const struct slot *slot, uint32_t type)
@@ -84,7 +81,7 @@ static void cut_out(struct slot *slot, unsigned char *at)
 }
 
 /* Room at the end for an entry; NULL when the span would grow beyond its bound. */
-static unsigned char *append(struct slot *slot, size_t bytes)
+static inline unsigned char *append(struct slot *slot, size_t bytes)
 {
     if (!slot_make_room(&slot->tracer->slots, slot, bytes)) {
         return NULL;
@@ -96,21 +93,17 @@ static unsigned char *append(struct slot *slot, size_t bytes)
 
 void span_append_entry(struct slot *slot, enum tracez_entry_type type, struct tracez_text value)
 {
-    static const struct key no_key = {.text = ""};
-    size_t max_bytes = slot->max_tag_bytes;
-    const struct tracez_tag tag = {.type = TRACEZ_TAG_STRING, .value.string = value};
+    /* A tracestate is bounded by its own rules, and cutting it would break it. */
+    size_t max_bytes =
+        type == TRACEZ_ENTRY_TRACESTATE ? TRACEZ_TRACESTATE_TEXT_BYTES : slot->max_tag_bytes;
 
     if (value.text == NULL || value.bytes == 0) {
         return;
     }
-    /* A tracestate is bounded by its own rules, and cutting it would break it. */
-    if (type == TRACEZ_ENTRY_TRACESTATE) {
-        max_bytes = TRACEZ_TRACESTATE_TEXT_BYTES;
-    }
-    size_t value_bytes = tag_value_bytes(&tag, max_bytes);
-    unsigned char *at = append(slot, entry_bytes_for(&no_key, value_bytes));
+    size_t value_bytes = string_bytes(value, max_bytes);
+    unsigned char *at = append(slot, ENTRY_HEADER_BYTES + value_bytes);
     if (at != NULL) {
-        tag_value_write(&tag, max_bytes, entry_begin(at, type, &no_key, value_bytes));
+        string_write(value, max_bytes, entry_begin(at, type, key_none(), value_bytes));
     }
 }
 
@@ -126,10 +119,10 @@ void span_set_entry(struct slot *slot, enum tracez_entry_type type, struct trace
 
 /* ---- Tags ------------------------------------------------------------------------------------ */
 
-/* Where the value of a tag goes: over an older one of the same length, or at the end. NULL when it
- * was refused. */
-static unsigned char *place_tag(struct slot *slot, const struct key *key, uint32_t type,
-                                size_t value_bytes)
+/* Where the value goes that replaces an older one of the same length. An older one of another
+ * length is cut out: then, and when there is none, NULL. */
+static unsigned char *replace_tag(struct slot *slot, struct key key, uint32_t type,
+                                  size_t value_bytes)
 {
     unsigned char *at = find_tag(slot, key);
 
@@ -138,17 +131,31 @@ static unsigned char *place_tag(struct slot *slot, const struct key *key, uint32
         slot->record.tag_count--;
         at = NULL;
     }
-    if (at == NULL) {
-        if (slot->record.tag_count < TRACEZ_TAGS_MAX) {
-            at = append(slot, entry_bytes_for(key, value_bytes));
+    return at == NULL ? NULL : entry_begin(at, type, key, value_bytes);
+}
+
+/* Where the value of a tag goes. NULL when it was refused. */
+static __attribute__((noinline)) unsigned char *place_tag(struct slot *slot, struct key key,
+                                                          uint32_t type, size_t value_bytes)
+{
+    uint64_t *present = keys_present(slot, key);
+    unsigned char *at = NULL;
+
+    if ((*present & 1ULL << key.filter) != 0) {
+        at = replace_tag(slot, key, type, value_bytes);
+        if (at != NULL) {
+            return at;
         }
-        if (at == NULL) {
-            span_refuse(slot, &slot->record.tags_refused, 1);
-            return NULL;
-        }
-        slot->record.tag_count++;
-        *(key->id != 0 ? &slot->known_keys : &slot->text_keys) |= KEY_PRESENT(*key);
     }
+    if (slot->record.tag_count < TRACEZ_TAGS_MAX) {
+        at = append(slot, entry_bytes_for(key, value_bytes));
+    }
+    if (at == NULL) {
+        span_refuse(slot, &slot->record.tags_refused, 1);
+        return NULL;
+    }
+    slot->record.tag_count++;
+    *present |= 1ULL << key.filter;
     return entry_begin(at, type, key, value_bytes);
 }
 
@@ -156,13 +163,13 @@ void span_set_tag_locked(struct slot *slot, const struct tracez_tag *tag)
 {
     size_t max_bytes = slot->max_tag_bytes;
     size_t value_bytes = tag_value_bytes(tag, max_bytes);
-    struct key key;
+    struct key key = key_resolve(tag->key);
 
-    if (value_bytes > ENTRY_VALUE_BYTES_MAX || !key_resolve(tag->key, &key)) {
+    if (value_bytes > ENTRY_VALUE_BYTES_MAX || key.text == NULL) {
         span_refuse(slot, &slot->record.tags_refused, 1);
         return;
     }
-    unsigned char *value = place_tag(slot, &key, tag->type, value_bytes);
+    unsigned char *value = place_tag(slot, key, tag->type, value_bytes);
     if (value != NULL) {
         tag_value_write(tag, max_bytes, value);
     }
@@ -178,25 +185,41 @@ void tracez_span_set_tag(struct tracez_span span, const struct tracez_tag *tag)
     }
 }
 
-/* The short way for values that are stored as they are, byte for byte. */
-static inline void set_plain_locked(struct slot *slot, const char *key_name, uint32_t type,
+/* The short way for a key that the span does not have yet and a short value that is stored as it
+ * is. False, and nothing done: take the long way. */
+static inline bool append_tag_short(struct slot *slot, struct key key, uint32_t type,
+                                    const void *value, size_t value_bytes)
+{
+    uint64_t *present = keys_present(slot, key);
+    uint64_t bit = 1ULL << key.filter;
+
+    if ((*present & bit) != 0 || slot->record.tag_count >= TRACEZ_TAGS_MAX ||
+        !span_append_short(slot, type, key, value, value_bytes)) {
+        return false;
+    }
+    *present |= bit;
+    slot->record.tag_count++;
+    return true;
+}
+
+/* A value that is stored as it is, byte for byte, and any key. */
+static inline void set_plain_locked(struct slot *slot, struct key key, uint32_t type,
                                     const void *bytes, size_t byte_count)
 {
-    struct key key;
-
-    if (!key_resolve(key_name, &key)) {
+    if (key.text == NULL) {
         span_refuse(slot, &slot->record.tags_refused, 1);
-        return;
-    }
-    unsigned char *value = place_tag(slot, &key, type, byte_count);
-    if (value != NULL && byte_count > 0) {
-        memcpy(value, bytes, byte_count);
+    } else if (!append_tag_short(slot, key, type, bytes, byte_count)) {
+        unsigned char *value = place_tag(slot, key, type, byte_count);
+        if (value != NULL) {
+            entry_copy(value, bytes, byte_count);
+        }
     }
 }
 
-void tracez_span_set_bytes(struct tracez_span span, const char *key, const char *value,
-                           size_t value_bytes)
+static __attribute__((noinline)) void set_bytes_long(struct tracez_span span, const char *key_name,
+                                                     const char *value, size_t value_bytes)
 {
+    struct key key = key_resolve(key_name);
     struct slot *slot = span_lock(span);
 
     if (slot == NULL) {
@@ -206,27 +229,60 @@ void tracez_span_set_bytes(struct tracez_span span, const char *key, const char 
         set_plain_locked(slot, key, TRACEZ_TAG_STRING, value, value_bytes);
     } else {
         const struct tracez_tag tag = {
-            .key = key, .type = TRACEZ_TAG_STRING, .value.string = {value, value_bytes}};
+            .key = key_name, .type = TRACEZ_TAG_STRING, .value.string = {value, value_bytes}};
         span_set_tag_locked(slot, &tag);
     }
     span_unlock(slot, span);
 }
 
-void tracez_span_set_string(struct tracez_span span, const char *key, const char *value)
+void tracez_span_set_bytes(struct tracez_span span, const char *key, const char *value,
+                           size_t value_bytes)
 {
-    if (span.slot != NULL) {
-        tracez_span_set_bytes(span, key, value, value == NULL ? 0 : strlen(value));
+    struct slot *slot = span.slot;
+    uint32_t id = key_constant_id(key);
+
+    if (slot == NULL) {
+        return;
     }
+    if (id != 0 && slot_try_lock(slot, span.generation)) {
+        bool done = value_bytes <= slot->max_tag_bytes &&
+                    append_tag_short(slot, key_of_id(id), TRACEZ_TAG_STRING, value, value_bytes);
+        span_unlock(slot, span);
+        if (done) {
+            return;
+        }
+    }
+    set_bytes_long(span, key, value, value_bytes);
 }
 
-void tracez_span_set_int(struct tracez_span span, const char *key, int64_t value)
+static __attribute__((noinline)) void set_int_long(struct tracez_span span, const char *key_name,
+                                                   int64_t value)
 {
+    struct key key = key_resolve(key_name);
     struct slot *slot = span_lock(span);
 
     if (slot != NULL) {
         set_plain_locked(slot, key, TRACEZ_TAG_INT, &value, sizeof(value));
         span_unlock(slot, span);
     }
+}
+
+void tracez_span_set_int(struct tracez_span span, const char *key, int64_t value)
+{
+    struct slot *slot = span.slot;
+    uint32_t id = key_constant_id(key);
+
+    if (slot == NULL) {
+        return;
+    }
+    if (id != 0 && slot_try_lock(slot, span.generation)) {
+        bool done = append_tag_short(slot, key_of_id(id), TRACEZ_TAG_INT, &value, sizeof(value));
+        span_unlock(slot, span);
+        if (done) {
+            return;
+        }
+    }
+    set_int_long(span, key, value);
 }
 
 void tracez_span_set_double(struct tracez_span span, const char *key, double value)
@@ -265,12 +321,12 @@ void tracez_span_set_format(struct tracez_span span, const char *key, const char
 void tracez_span_remove_tag(struct tracez_span span, const char *key_text_)
 {
     struct slot *slot = span_lock(span);
-    struct key key;
+    struct key key = key_resolve(key_text_);
 
     if (slot == NULL) {
         return;
     }
-    unsigned char *at = key_resolve(key_text_, &key) ? find_tag(slot, &key) : NULL;
+    unsigned char *at = key.text != NULL ? find_tag(slot, key) : NULL;
     if (at != NULL) {
         cut_out(slot, at);
         slot->record.tag_count--;
@@ -302,15 +358,15 @@ int tracez_span_get(struct tracez_span span, const char *key_text_, char *buffer
                     size_t buffer_bytes)
 {
     struct slot *slot = span_lock(span);
+    struct key key = key_resolve(key_text_);
     struct tracez_entry entry;
-    struct key key;
     size_t position = 0;
     int bytes = -1;
 
     if (slot == NULL) {
         return -1;
     }
-    const unsigned char *at = key_resolve(key_text_, &key) ? find_tag(slot, &key) : NULL;
+    const unsigned char *at = key.text != NULL ? find_tag(slot, key) : NULL;
     if (at != NULL &&
         tracez_entry_next(at, entry_bytes(entry_header_read(at)), &position, &entry)) {
         int saved_errno = errno;
@@ -325,23 +381,23 @@ int tracez_span_get(struct tracez_span span, const char *key_text_, char *buffer
 
 /* Appends an entry whose value is a fixed head and nested tags. False when it does not fit; tags
  * that are refused by themselves are left out. */
-static bool append_nested(struct slot *slot, uint32_t type, const struct key *key,
-                          struct tracez_text head, const struct tag_list *list)
+static bool append_nested(struct slot *slot, uint32_t type, struct key key, struct tracez_text head,
+                          const struct tag_list *list)
 {
     size_t nested_bytes = 0;
     uint32_t refused = 0;
-    struct key tag_key;
 
     for (size_t i = 0; i < list->count && i < TRACEZ_TAGS_MAX; i++) {
         size_t value_bytes = tag_value_bytes(&list->tags[i], list->max_tag_bytes);
-        if (value_bytes <= ENTRY_VALUE_BYTES_MAX && key_resolve(list->tags[i].key, &tag_key)) {
-            nested_bytes += entry_bytes_for(&tag_key, value_bytes);
+        struct key tag_key = key_resolve(list->tags[i].key);
+        if (value_bytes <= ENTRY_VALUE_BYTES_MAX && tag_key.text != NULL) {
+            nested_bytes += entry_bytes_for(tag_key, value_bytes);
         }
     }
     size_t value_bytes = head.bytes + nested_bytes;
     unsigned char *at = value_bytes > ENTRY_VALUE_BYTES_MAX
                             ? NULL
-                            : append(slot, ENTRY_HEADER_BYTES + key->bytes + value_bytes);
+                            : append(slot, entry_bytes_for(key, value_bytes));
     if (at == NULL) {
         return false;
     }
@@ -375,7 +431,7 @@ void tracez_span_add_event(struct tracez_span span, const char *name, const stru
     const struct tag_list list = {tags, tag_count, slot->max_tag_bytes};
 
     if (slot->record.event_count < TRACEZ_EVENTS_MAX &&
-        append_nested(slot, TRACEZ_ENTRY_EVENT, &key, head, &list)) {
+        append_nested(slot, TRACEZ_ENTRY_EVENT, key, head, &list)) {
         slot->record.event_count++;
     } else {
         span_refuse(slot, &slot->record.events_refused, 1);
@@ -387,7 +443,6 @@ void tracez_span_add_link(struct tracez_span span, const struct tracez_context *
                           const struct tracez_tag *tags, size_t tag_count)
 {
     struct slot *slot = span_lock(span);
-    static const struct key no_key = {.text = ""};
     unsigned char context[LINK_CONTEXT_BYTES];
 
     if (slot == NULL) {
@@ -399,7 +454,7 @@ void tracez_span_add_link(struct tracez_span span, const struct tracez_context *
         context[LINK_CONTEXT_BYTES - 1] = target->flags;
         const struct tracez_text head = {(const char *)context, sizeof(context)};
         const struct tag_list list = {tags, tag_count, slot->max_tag_bytes};
-        if (append_nested(slot, TRACEZ_ENTRY_LINK, &no_key, head, &list)) {
+        if (append_nested(slot, TRACEZ_ENTRY_LINK, key_none(), head, &list)) {
             slot->record.link_count++;
             span_unlock(slot, span);
             return;

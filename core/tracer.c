@@ -88,6 +88,9 @@ static enum tracez_result init_collectors(struct tracez_tracer *tracer,
         collector->delivery = &tracer->ledger->deliveries[tracer->writer][i];
         collector->resources = &tracer->buffer->resources;
     }
+    if (tracer->collectors[0].match == TRACEZ_MATCH_ALL) {
+        tracer->takes_all = &tracer->collectors[0];
+    }
     return TRACEZ_OK;
 }
 
@@ -211,5 +214,5 @@ void tracez_tracer_count_request(struct tracez_tracer *tracer, bool traced)
     if (tracer_is_inert(tracer)) {
         return;
     }
-    ledger_count(&writer, traced ? &writer.line->traced : &writer.line->not_traced);
+    ledger_count(writer, traced ? &writer.line->traced : &writer.line->not_traced);
 }

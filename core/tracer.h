@@ -25,6 +25,7 @@ struct tracez_tracer {
     uint32_t resource_rows[TRACEZ_RESOURCES_MAX];
     uint32_t resource_count;
     uint32_t collector_count;
+    struct tracez_collector *takes_all; /* the first collector, if it wants every span; or NULL */
     struct clock clock;
     struct callbacks callbacks;
     struct slot_pool slots;

@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 #define TRACEZ_KEY_ROWS 256
-#define TRACEZ_KEY_COLUMNS 40
+#define TRACEZ_KEY_COLUMNS 64 /* a power of two: from address to id takes a shift */
 
 #define TRACEZ_KEYS(X)                                                                             \
     X(HTTP_REQUEST_METHOD, "http.request.method")                                                  \

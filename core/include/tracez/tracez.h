@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <tracez/keys.h>
 
@@ -358,7 +359,6 @@ TRACEZ_API bool tracez_span_is_recording(struct tracez_span span);
  * are cut at a UTF-8 boundary and end in "...[truncated]"; more than TRACEZ_TAGS_MAX, or what no
  * longer fits into span_bytes_max, is refused and counted (droppedAttributesCount). Keys and values
  * are copied. [any] */
-TRACEZ_API void tracez_span_set_string(struct tracez_span span, const char *key, const char *value);
 TRACEZ_API void tracez_span_set_bytes(struct tracez_span span, const char *key, const char *value,
                                       size_t value_bytes);
 TRACEZ_API void tracez_span_set_int(struct tracez_span span, const char *key, int64_t value);
@@ -366,6 +366,15 @@ TRACEZ_API void tracez_span_set_double(struct tracez_span span, const char *key,
 TRACEZ_API void tracez_span_set_bool(struct tracez_span span, const char *key, bool value);
 TRACEZ_API void tracez_span_set_tag(struct tracez_span span, const struct tracez_tag *tag);
 TRACEZ_API void tracez_span_remove_tag(struct tracez_span span, const char *key);
+
+/* NULL is the empty string. Inline, so that the length of a constant is one. [any] */
+static inline void tracez_span_set_string(struct tracez_span span, const char *key,
+                                          const char *value)
+{
+    if (span.slot != NULL) {
+        tracez_span_set_bytes(span, key, value, value == NULL ? 0 : strlen(value));
+    }
+}
 
 /* Like printf, up to 1023 bytes; the arguments are evaluated by C, the format only when recording.
  * [any] */
