@@ -75,6 +75,13 @@ class Demo:
                 raise Failed("%s has ended; it said:\n%s" % (program.name, last_lines(program.log)))
 
 
+def show_logs(demo):
+    """Before they are removed with their folder, because something was wrong."""
+    for program in (demo.nginx, demo.receiver):
+        print("\n%s said:\n%s" % (program.name, last_lines(program.log, without="[notice]")),
+              file=sys.stderr)
+
+
 @contextlib.contextmanager
 def running(options):
     """A demo that runs; afterwards nothing of it is left."""
@@ -84,6 +91,9 @@ def running(options):
         try:
             demo.start()
             yield demo
+        except OSError:
+            show_logs(demo)
+            raise
         finally:
             for number in ENDING_SIGNALS:
                 signal.signal(number, signal.SIG_IGN)  # this is the end already
@@ -120,16 +130,10 @@ def run_round(demo):
     say()
     balances = verdict.print_ledger(ledger)
     is_good = good == len(exchanges) and others == 0
-    say(paint("  %d requests sent, %d came back as exactly one SERVER span, %d spans of others"
-              % (len(exchanges), good, others), "green" if is_good else "red"))
+    more = "%d SERVER spans more" % others if others else "nothing more"
+    say(paint("  %d requests sent, %d came back as exactly one SERVER span, %s"
+              % (len(exchanges), good, more), "green" if is_good else "red"))
     return is_good and balances
-
-
-def show_logs(demo):
-    """Before they are removed with their folder, because something was wrong."""
-    for program in (demo.nginx, demo.receiver):
-        print("\n%s said:\n%s" % (program.name, last_lines(program.log, without="[notice]")),
-              file=sys.stderr)
 
 
 def show_further_traces(demo):

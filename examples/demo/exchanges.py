@@ -7,6 +7,7 @@ recognised by the connection that it came over.
 """
 
 import os
+import re
 import socket
 import time
 
@@ -22,44 +23,52 @@ class Exchange:
         self.shows = shows
         self.title = "%s %s" % (method, target.replace(SECRET, "…"))
         self.status = status
+        self.expected_answer = status
         self.span_method = span_method or method
         self.path = target.split("?")[0]
         self.tags = tags or {}
         self.trace_id = os.urandom(16).hex()
         self.parent_id = os.urandom(8).hex()
         self.local_port = None
-        self.answer = None  # its status, once it is there
+        self.answer = None  # its status, or why there is none
         self._bytes = format_request(method, target, version, body, [
             ("traceparent", "00-%s-%s-01" % (self.trace_id, self.parent_id)), *headers])
 
     def send(self, nginx):
-        with socket.create_connection(("127.0.0.1", nginx.port), timeout=SECONDS_MAX) as connection:
-            self.local_port = connection.getsockname()[1]
-            connection.sendall(self._bytes)
-            self.answer = self._wait(connection, nginx)
+        try:
+            with socket.create_connection(("127.0.0.1", nginx.port), SECONDS_MAX) as connection:
+                self.local_port = connection.getsockname()[1]
+                connection.sendall(self._bytes)
+                self.answer = self._wait(connection, nginx)
+        except OSError as error:
+            self.answer = error
 
     def _wait(self, connection, _):
         """For the answer's status."""
         received = b""
-        while True:
-            piece = connection.recv(65536)
-            if not piece:
-                break
+        while piece := connection.recv(65536):
             received += piece
-        return int(received.split(b" ", 2)[1])
+        status = re.match(rb"HTTP/1\.[01] (\d{3}) ", received)
+        return int(status[1]) if status else "no HTTP: %r" % received[:40]
 
     def is_mine(self, span):
         return span.trace_id == self.trace_id
 
 
 class Abandoned(Exchange):
-    """The client leaves before the answer: nginx calls that 499."""
+    """The client leaves before the answer: nginx calls that 499. It must not leave before nginx has
+    read the request, so it looks whether a span is live: after those of earlier requests are not."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.expected_answer = None
+
+    def send(self, nginx):
+        wait_until(lambda: nginx.status()["ledger"]["live"] == 0)
+        super().send(nginx)
 
     def _wait(self, connection, nginx):
-        deadline = time.monotonic() + SECONDS_MAX
-        while nginx.status()["ledger"]["live"] == 0 and time.monotonic() < deadline:
-            time.sleep(0.02)  # its span is not there yet, so nginx has not read it
-        return None
+        wait_until(lambda: nginx.status()["ledger"]["live"] > 0)
 
 
 class Malformed(Exchange):
@@ -72,7 +81,15 @@ class Malformed(Exchange):
         self._bytes = text
 
     def is_mine(self, span):
-        return span.tags.get("network.peer.port") == str(self.local_port)
+        return (span.parent_id is None
+                and span.tags.get("network.peer.port") == str(self.local_port))
+
+
+def wait_until(condition):
+    """Or until it takes too long: what follows then goes wrong, and the table says how."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def format_request(method, target, version, body, headers):

@@ -30,8 +30,8 @@ def read_spans(receiver):
 
 def find_fault(exchange, spans):
     """What is wrong with the spans of this exchange; None when nothing is."""
-    if exchange.answer not in (exchange.status, None):
-        return "answered with %d, not %d" % (exchange.answer, exchange.status)
+    if exchange.answer != exchange.expected_answer:
+        return "its answer is %s, not %s" % (exchange.answer, exchange.expected_answer)
     mine = [span for span in spans if exchange.is_mine(span)]
     if len(mine) != 1:
         return "%d SERVER spans" % len(mine) if mine else "no SERVER span"

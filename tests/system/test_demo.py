@@ -22,7 +22,7 @@ from traceparents import Traceparent
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEMO = ROOT / "scripts" / "demo"
-ENDED = "15 requests sent, 15 came back as exactly one SERVER span, 0 spans of others"
+ENDED = "15 requests sent, 15 came back as exactly one SERVER span, nothing more"
 
 sys.path.insert(0, str(ROOT / "examples" / "demo"))
 import exchanges  # noqa: E402
@@ -320,10 +320,21 @@ def test_two_spans_for_a_request_are_a_fault(secret):
     assert verdict.find_fault(secret, [span(secret)] * 2) == "2 SERVER spans"
 
 
-def test_another_answer_is_a_fault(secret):
-    secret.answer = 500
+@pytest.mark.parametrize("answer", [500, None, TimeoutError("timed out")])
+def test_another_answer_is_a_fault(secret, answer):
+    secret.answer = answer
 
-    assert "answered with 500, not 200" in verdict.find_fault(secret, [span(secret)])
+    assert verdict.find_fault(secret, [span(secret)]) == "its answer is %s, not 200" % answer
+
+
+def test_bytes_that_nginx_refused_are_known_by_their_connection():
+    malformed = exchanges.make_round()[-1]
+    malformed.answer, malformed.local_port = 400, 4711
+    of_it = span(malformed, tags={"network.peer.port": "4711"})
+    of_another = span(malformed, tags={"network.peer.port": "4712"})
+
+    assert verdict.find_fault(malformed, [of_it, of_another]) is None
+    assert verdict.find_fault(malformed, [of_another]) == "no SERVER span"
 
 
 def test_a_span_that_nobody_asked_for_is_counted(secret, capsys):
