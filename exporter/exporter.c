@@ -149,9 +149,16 @@ static void send_batch(struct tracez_exporter *exporter, struct batch *batch, ui
     retry_note_failure(&exporter->retry, batch->round, 0, now_ns);
 }
 
+/* Others will go on here: what is in flight comes to its end, nothing more is begun. */
+static bool is_handing_over(const struct tracez_exporter *exporter)
+{
+    return exporter->orders.stop && exporter->orders.keep_rest;
+}
+
 static void send_due(struct tracez_exporter *exporter, uint64_t now_ns)
 {
-    while (!transport_is_full(&exporter->transport) && retry_may_send(&exporter->retry, now_ns)) {
+    while (!is_handing_over(exporter) && !transport_is_full(&exporter->transport) &&
+           retry_may_send(&exporter->retry, now_ns)) {
         struct batch *batch = find_waiting(exporter);
         if (batch == NULL) {
             batch = read_due(exporter, now_ns);
@@ -251,11 +258,11 @@ static void finish_attempts(struct tracez_exporter *exporter, uint64_t now_ns)
 /* ---- The loop -------------------------------------------------------------------------------- */
 
 /* Is every span of every collector where it belongs? What another process holds is its own affair,
- * but without keep_rest we stay until it has let go, or the deadline. */
+ * but who does not hand over stays until it has let go, or the deadline. */
 static bool is_all_done(const struct tracez_exporter *exporter)
 {
-    if (exporter->leased == 0 && exporter->orders.keep_rest) {
-        return true;
+    if (is_handing_over(exporter)) {
+        return exporter->transport.active == 0;
     }
     for (uint32_t i = 0; i < exporter->window_count; i++) {
         struct tracez_collector_stats stats;
@@ -318,7 +325,8 @@ static int wait_ms(const struct tracez_exporter *exporter, uint64_t now_ns)
     if (exporter->leased > 0) {
         until_ns = earlier(until_ns, exporter->tick_ns);
     }
-    if (exporter->retry.failures > 0 && !exporter->retry.is_probing && has_work(exporter)) {
+    if (exporter->retry.failures > 0 && !exporter->retry.is_probing && !is_handing_over(exporter) &&
+        has_work(exporter)) {
         until_ns = earlier(until_ns, exporter->retry.next_ns);
     }
     if (exporter->pause_ns > now_ns) {

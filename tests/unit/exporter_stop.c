@@ -260,13 +260,55 @@ static void stop_soon(struct tracez_exporter *exporter, bool keep_rest)
 
 START_TEST(stop_sends_what_is_buffered_first)
 {
-    const bool keep_rest = _i != 0;
     struct exporting exporting = exporting_begin(NULL, 0);
     spans_pass(exporting.tracer, 1005);
 
-    stop_soon(exporting.exporter, keep_rest);
+    stop_soon(exporting.exporter, false);
 
     ck_assert_uint_eq(exporting_end(&exporting).accepted, 1005);
+}
+END_TEST
+
+static void *release_first(void *backend)
+{
+    backend_release(backend, 0);
+    return NULL;
+}
+
+START_TEST(keep_rest_waits_for_what_is_in_flight_and_begins_nothing_more)
+{
+    struct exporting exporting = exporting_begin(STEPS({.action = BACKEND_HOLD}));
+    pthread_t thread;
+    spans_pass(exporting.tracer, 10);
+    backend_wait_requests(exporting.backend, 1);
+    spans_pass(exporting.tracer, 3); /* not yet a batch */
+    ck_assert_int_eq(pthread_create(&thread, NULL, release_first, exporting.backend), 0);
+
+    stop_soon(exporting.exporter, true); /* while the answer is on its way */
+
+    struct tracez_stats kept = books(exporting.tracer);
+    pthread_join(thread, NULL);
+    ck_assert_uint_eq(kept.exported, 10);
+    ck_assert_uint_eq(kept.queued, 3);
+    ck_assert_uint_eq(backend_request_count(exporting.backend), 1);
+    exporter_start(exporting.exporter);
+    ck_assert_uint_eq(exporting_end(&exporting).accepted, 13);
+}
+END_TEST
+
+START_TEST(keep_rest_does_not_wait_where_nothing_is_in_flight)
+{
+    struct exporting exporting =
+        exporting_begin(STEPS({.status = 503, .headers = "Retry-After: 60\r\n"}));
+    exporting_flush_spans(&exporting, 3);
+    wait_state(exporting.exporter, TRACEZ_EXPORTER_DOWN);
+
+    stop_soon(exporting.exporter, true);
+
+    ck_assert_uint_eq(books(exporting.tracer).queued, 3);
+    ck_assert_uint_eq(backend_request_count(exporting.backend), 1);
+    exporter_start(exporting.exporter);
+    ck_assert_uint_eq(exporting_end(&exporting).accepted, 3);
 }
 END_TEST
 
@@ -358,7 +400,9 @@ int main(void)
     tcase_add_loop_test(hanging, a_writer_that_never_pauses_does_not_keep_stop_from_ending, 0, 2);
     tcase_add_test(hanging, batches_that_were_taken_behind_one_that_hangs_count_as_exported);
     tcase_add_test(hanging, keep_rest_leaves_what_was_not_sent_in_the_buffer);
-    tcase_add_loop_test(orderly, stop_sends_what_is_buffered_first, 0, 2);
+    tcase_add_test(orderly, stop_sends_what_is_buffered_first);
+    tcase_add_test(orderly, keep_rest_waits_for_what_is_in_flight_and_begins_nothing_more);
+    tcase_add_test(orderly, keep_rest_does_not_wait_where_nothing_is_in_flight);
     tcase_add_test(orderly, stop_tries_once_at_once_where_the_backend_asked_for_a_long_pause);
     tcase_add_test(orderly, stop_with_no_time_at_all_counts_everything);
     tcase_add_test(orderly, destroy_stops_by_itself_within_shutdown_timeout);

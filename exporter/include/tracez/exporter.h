@@ -72,8 +72,9 @@ TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result
 tracez_exporter_start(struct tracez_exporter *exporter, struct tracez_error *error);
 
 /* Flushes what is buffered, for at most timeout_ms, and ends the thread. What could not be sent by
- * then is counted as shutdown_deadline; or, with keep_rest, stays in the buffer for another
- * process. TIMED_OUT: the thread still runs, and destroy will leak what it may touch; the tracer
+ * then is counted as shutdown_deadline. With keep_rest another process goes on here: only requests
+ * in flight may come to their end, for at most timeout_ms, and all else stays in the buffer.
+ * TIMED_OUT: the thread still runs, and destroy will leak what it may touch; the tracer
  * must then be left alone as well. [owner] */
 TRACEZ_API enum tracez_result tracez_exporter_stop(struct tracez_exporter *exporter,
                                                    uint32_t timeout_ms, bool keep_rest);
