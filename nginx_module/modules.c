@@ -8,10 +8,6 @@
 extern ngx_module_t  ngx_tracez_module;
 extern ngx_module_t  ngx_http_tracez_module;
 
-extern ngx_module_t  *ngx_modules[];
-extern char          *ngx_module_names[];
-extern char          *ngx_module_order[];
-
 
 ngx_module_t *ngx_modules[] = {
     &ngx_tracez_module,

@@ -223,7 +223,7 @@ ngx_int_t ngx_http_tracez_init_resource(ngx_conf_t *cf,
     ngx_http_tracez_srv_conf_t *above);
 ngx_int_t ngx_http_tracez_init_collector(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, ngx_http_tracez_srv_conf_t *conf,
-    ngx_str_t *name);
+    ngx_str_t *wanted);
 
 /* shared memory */
 ngx_int_t ngx_http_tracez_add_zones(ngx_cycle_t *cycle,

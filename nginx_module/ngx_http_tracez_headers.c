@@ -26,6 +26,14 @@ ngx_http_tracez_is_header(ngx_table_elt_t *h, ngx_str_t *name)
 }
 
 
+static ngx_uint_t
+ngx_http_tracez_is_ours(ngx_table_elt_t *h)
+{
+    return ngx_http_tracez_is_header(h, &ngx_http_tracez_traceparent)
+           || ngx_http_tracez_is_header(h, &ngx_http_tracez_tracestate);
+}
+
+
 /* ---- reading ------------------------------------------------------------ */
 
 typedef struct {
@@ -35,6 +43,24 @@ typedef struct {
     ngx_uint_t        ntracestate;
     size_t            state_bytes;           /* joined, with a comma each */
 } ngx_http_tracez_found_t;
+
+
+static void
+ngx_http_tracez_note_line(ngx_http_tracez_found_t *lines, ngx_table_elt_t *h)
+{
+    if (ngx_http_tracez_is_header(h, &ngx_http_tracez_traceparent)) {
+        if (lines->ntraceparent++ == 0) {
+            lines->traceparent = h;
+        }
+
+    } else if (ngx_http_tracez_is_header(h, &ngx_http_tracez_tracestate)) {
+        lines->state_bytes += h->value.len + 1;
+
+        if (lines->ntracestate++ == 0) {
+            lines->tracestate = h;
+        }
+    }
+}
 
 
 /* HTTP/0.9 has no list: its first part is all zero */
@@ -53,28 +79,7 @@ ngx_http_tracez_find_lines(ngx_http_request_t *r,
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-
-            if (h[i].key.len == ngx_http_tracez_traceparent.len) {
-                if (ngx_http_tracez_is_header(&h[i],
-                                              &ngx_http_tracez_traceparent)
-                    && lines->ntraceparent++ == 0)
-                {
-                    lines->traceparent = &h[i];
-                }
-
-            } else if (h[i].key.len == ngx_http_tracez_tracestate.len) {
-                if (!ngx_http_tracez_is_header(&h[i],
-                                               &ngx_http_tracez_tracestate))
-                {
-                    continue;
-                }
-
-                lines->state_bytes += h[i].value.len + 1;
-
-                if (lines->ntracestate++ == 0) {
-                    lines->tracestate = &h[i];
-                }
-            }
+            ngx_http_tracez_note_line(lines, &h[i]);
         }
     }
 }
@@ -202,16 +207,13 @@ ngx_http_tracez_remove_lines(ngx_http_request_t *r)
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            if (ngx_http_tracez_is_header(&h[i], &ngx_http_tracez_traceparent)
-                || ngx_http_tracez_is_header(&h[i],
-                                             &ngx_http_tracez_tracestate))
-            {
-                if (ngx_http_tracez_split(r, part, i) != NGX_OK) {
-                    return NGX_ERROR;
-                }
-
+            if (ngx_http_tracez_is_ours(&h[i])) {
                 break;
             }
+        }
+
+        if (i < part->nelts && ngx_http_tracez_split(r, part, i) != NGX_OK) {
+            return NGX_ERROR;
         }
     }
 

@@ -17,7 +17,7 @@ static ngx_int_t ngx_http_tracez_postconfiguration(ngx_conf_t *cf);
 
 
 #define NGX_HTTP_TRACEZ_LEVELS                                                \
-    NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
+    (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
 
 
 static ngx_command_t  ngx_http_tracez_commands[] = {

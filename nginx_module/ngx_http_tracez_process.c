@@ -70,7 +70,10 @@ ngx_tracez_get_http(ngx_cycle_t *cycle)
     tmcf = (ngx_http_tracez_main_conf_t **)
                ngx_get_conf(cycle->conf_ctx, ngx_tracez_module);
 
-    return (*tmcf != NULL && (*tmcf)->enabled) ? *tmcf : NULL;
+    /* an http{} without a server has no buffer, and no requests either */
+
+    return (*tmcf != NULL && (*tmcf)->enabled && (*tmcf)->collectors.nelts != 0)
+           ? *tmcf : NULL;
 }
 
 

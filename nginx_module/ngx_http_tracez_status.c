@@ -421,6 +421,7 @@ ngx_http_tracez_read_page(ngx_http_tracez_page_t *page)
 
     /* where this worker exports, its figures are fresher */
 
+    ngx_memzero(&stats, sizeof(struct tracez_exporter_stats));
     tracez_exporter_stats_init(&stats);
 
     if (tmcf->exporter != NULL) {
