@@ -161,6 +161,7 @@ def end_by_signal(number, _):
 
 def main():
     options = parse_options()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell's "&" ignores it
     for number in ENDING_SIGNALS[1:]:
         signal.signal(number, end_by_signal)
     try:
