@@ -45,8 +45,8 @@ static inline size_t entry_bytes(struct entry_header header)
     return (size_t)ENTRY_HEADER_BYTES + header.key_bytes + header.value_bytes;
 }
 
-/* Copies without a call what is short: up to this length, more is memcpy's. */
-#define ENTRY_SHORT_BYTES 64
+/* Copies without a call what is short: up to this length, as most values are. More is memcpy's. */
+#define ENTRY_SHORT_BYTES 256
 
 static inline void entry_copy_short(unsigned char *to, const void *from, size_t bytes)
 {

@@ -3,6 +3,8 @@
  * HTTP semantics for every adapter: OpenTelemetry's HTTP semantic conventions 1.44.0 (span name,
  * methods, status, error.type), and the redaction of queries. Works on (pointer, length) text,
  * allocates nothing. */
+#include "span.h"
+
 #include <tracez/http.h>
 
 #include <stdio.h>
@@ -31,7 +33,10 @@ const struct tracez_text tracez_http_redacted_keys_default[TRACEZ_HTTP_REDACTED_
 
 static const struct tracez_text *find_method(struct tracez_text method)
 {
-    for (size_t i = 0; i < KNOWN_METHODS; i++) {
+    if (method.bytes == 3 && memcmp(method.text, known_methods[0].text, 3) == 0) {
+        return &known_methods[0]; /* GET: most are */
+    }
+    for (size_t i = 1; i < KNOWN_METHODS; i++) {
         if (known_methods[i].bytes == method.bytes &&
             memcmp(known_methods[i].text, method.text, method.bytes) == 0) {
             return &known_methods[i];
@@ -173,59 +178,94 @@ size_t tracez_http_redact_query(struct tracez_text query, const struct tracez_te
 
 /* ---- Request and response -------------------------------------------------------------------- */
 
-static void set_text(struct tracez_span span, const char *key, struct tracez_text value)
+static __attribute__((noinline)) void set_redacted_query(struct slot *slot,
+                                                         const struct tracez_http_request *request)
 {
-    if (value.bytes > 0) {
-        tracez_span_set_bytes(span, key, value.text, value.bytes);
+    char redacted[QUERY_BYTES_MAX];
+    size_t bytes =
+        tracez_http_redact_query(request->query, request->redacted_keys,
+                                 request->redacted_key_count, redacted, sizeof(redacted));
+
+    if (bytes > 0) {
+        span_set_text_locked(slot, TRACEZ_KEY_ID_URL_QUERY, (struct tracez_text){redacted, bytes});
     }
 }
 
-static void set_query(struct tracez_span span, const struct tracez_http_request *request)
+static void set_query(struct slot *slot, const struct tracez_http_request *request)
 {
     struct tracez_text query = request->query;
-    char redacted[QUERY_BYTES_MAX];
 
-    if (query.bytes > 0 && request->redact_whole_query) {
+    if (request->redact_whole_query) {
         query = (struct tracez_text)TEXT_OF(REDACTED_TEXT);
-    } else if (query.bytes > 0 && tracez_http_query_has_secret(query, request->redacted_keys,
-                                                               request->redacted_key_count)) {
-        size_t bytes = tracez_http_redact_query(
-            query, request->redacted_keys, request->redacted_key_count, redacted, sizeof(redacted));
-        query = (struct tracez_text){redacted, bytes};
-    }
-    set_text(span, TRACEZ_KEY(URL_QUERY), query);
-}
-
-static void set_port(struct tracez_span span, const char *key, int port)
-{
-    if (port > 0) {
-        tracez_span_set_int(span, key, port);
-    }
-}
-
-void tracez_http_tag_request(struct tracez_span span, const struct tracez_http_request *request)
-{
-    if (span.slot == NULL) {
+    } else if (tracez_http_query_has_secret(query, request->redacted_keys,
+                                            request->redacted_key_count)) {
+        set_redacted_query(slot, request);
         return;
     }
-    const struct tracez_text *method = find_method(request->method);
-    if (method != NULL) {
-        set_text(span, TRACEZ_KEY(HTTP_REQUEST_METHOD), *method);
-    } else if (request->method.bytes > 0) {
-        tracez_span_set_string(span, TRACEZ_KEY(HTTP_REQUEST_METHOD), "_OTHER");
-        set_text(span, TRACEZ_KEY(HTTP_REQUEST_METHOD_ORIGINAL), request->method);
+    span_set_text_locked(slot, TRACEZ_KEY_ID_URL_QUERY, query);
+}
+
+static void set_method(struct slot *slot, struct tracez_text method)
+{
+    const struct tracez_text *known = find_method(method);
+
+    if (known != NULL) {
+        span_set_text_locked(slot, TRACEZ_KEY_ID_HTTP_REQUEST_METHOD, *known);
+    } else if (method.bytes > 0) {
+        span_set_text_locked(slot, TRACEZ_KEY_ID_HTTP_REQUEST_METHOD,
+                             (struct tracez_text)TEXT_OF("_OTHER"));
+        span_set_text_locked(slot, TRACEZ_KEY_ID_HTTP_REQUEST_METHOD_ORIGINAL, method);
     }
-    set_text(span, TRACEZ_KEY(URL_SCHEME), request->scheme);
-    set_text(span, TRACEZ_KEY(URL_PATH), request->path);
-    set_query(span, request);
-    set_text(span, TRACEZ_KEY(HTTP_ROUTE), request->route);
-    set_text(span, TRACEZ_KEY(SERVER_ADDRESS), request->server_address);
-    set_port(span, TRACEZ_KEY(SERVER_PORT), request->server_port);
-    set_text(span, TRACEZ_KEY(CLIENT_ADDRESS), request->client_address);
-    set_text(span, TRACEZ_KEY(NETWORK_PEER_ADDRESS), request->peer_address);
-    set_port(span, TRACEZ_KEY(NETWORK_PEER_PORT), request->peer_port);
-    set_text(span, TRACEZ_KEY(NETWORK_PROTOCOL_VERSION), request->protocol_version);
-    set_text(span, TRACEZ_KEY(USER_AGENT_ORIGINAL), request->user_agent);
+}
+
+/* Which text of a request becomes which tag, unless it is empty. */
+static const struct {
+    uint8_t key;
+    uint8_t offset;
+} request_texts[] = {
+    {TRACEZ_KEY_ID_URL_SCHEME, offsetof(struct tracez_http_request, scheme)},
+    {TRACEZ_KEY_ID_URL_PATH, offsetof(struct tracez_http_request, path)},
+    {TRACEZ_KEY_ID_HTTP_ROUTE, offsetof(struct tracez_http_request, route)},
+    {TRACEZ_KEY_ID_SERVER_ADDRESS, offsetof(struct tracez_http_request, server_address)},
+    {TRACEZ_KEY_ID_CLIENT_ADDRESS, offsetof(struct tracez_http_request, client_address)},
+    {TRACEZ_KEY_ID_NETWORK_PEER_ADDRESS, offsetof(struct tracez_http_request, peer_address)},
+    {TRACEZ_KEY_ID_NETWORK_PROTOCOL_VERSION,
+     offsetof(struct tracez_http_request, protocol_version)},
+    {TRACEZ_KEY_ID_USER_AGENT_ORIGINAL, offsetof(struct tracez_http_request, user_agent)},
+};
+
+static void set_texts(struct slot *slot, const struct tracez_http_request *request)
+{
+    for (size_t i = 0; i < sizeof(request_texts) / sizeof(request_texts[0]); i++) {
+        const void *text = (const char *)request + request_texts[i].offset;
+        struct tracez_text value = *(const struct tracez_text *)text;
+
+        if (value.bytes > 0) {
+            span_set_text_locked(slot, request_texts[i].key, value);
+        }
+    }
+}
+
+/* All tags under one lock: taking it anew for each would cost as much as they do. */
+void tracez_http_tag_request(struct tracez_span span, const struct tracez_http_request *request)
+{
+    struct slot *slot = span_lock(span);
+
+    if (slot == NULL) {
+        return;
+    }
+    set_method(slot, request->method);
+    set_texts(slot, request);
+    if (request->query.bytes > 0) {
+        set_query(slot, request);
+    }
+    if (request->server_port > 0) {
+        span_set_int_locked(slot, TRACEZ_KEY_ID_SERVER_PORT, request->server_port);
+    }
+    if (request->peer_port > 0) {
+        span_set_int_locked(slot, TRACEZ_KEY_ID_NETWORK_PEER_PORT, request->peer_port);
+    }
+    span_unlock(slot, span);
 }
 
 bool tracez_http_status_is_error(enum tracez_span_kind kind, int status_code)
@@ -236,18 +276,21 @@ bool tracez_http_status_is_error(enum tracez_span_kind kind, int status_code)
 void tracez_http_tag_response(struct tracez_span span, enum tracez_span_kind kind, int status_code,
                               const char *abort_type)
 {
+    struct slot *slot = span_lock(span);
     char text[12];
 
-    if (span.slot == NULL) {
+    if (slot == NULL) {
         return;
     }
     if (status_code > 0) {
-        tracez_span_set_int(span, TRACEZ_KEY(HTTP_RESPONSE_STATUS_CODE), status_code);
+        span_set_int_locked(slot, TRACEZ_KEY_ID_HTTP_RESPONSE_STATUS_CODE, status_code);
+    }
+    if (abort_type == NULL && tracez_http_status_is_error(kind, status_code)) {
+        snprintf(text, sizeof(text), "%d", status_code);
+        abort_type = text;
     }
     if (abort_type != NULL) {
-        tracez_span_set_error(span, abort_type, NULL);
-    } else if (tracez_http_status_is_error(kind, status_code)) {
-        snprintf(text, sizeof(text), "%d", status_code);
-        tracez_span_set_error(span, text, NULL);
+        span_set_error_locked(slot, abort_type, NULL);
     }
+    span_unlock(slot, span);
 }

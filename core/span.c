@@ -263,20 +263,21 @@ void tracez_span_set_status(struct tracez_span span, enum tracez_status status, 
     }
 }
 
+void span_set_error_locked(struct slot *slot, const char *type, const char *message)
+{
+    set_status_locked(slot, TRACEZ_STATUS_ERROR, message);
+    if (type != NULL) {
+        span_set_text_locked(slot, TRACEZ_KEY_ID_ERROR_TYPE,
+                             (struct tracez_text){type, strlen(type)});
+    }
+}
+
 void tracez_span_set_error(struct tracez_span span, const char *type, const char *message)
 {
     struct slot *slot = span_lock(span);
 
     if (slot != NULL) {
-        set_status_locked(slot, TRACEZ_STATUS_ERROR, message);
-        if (type != NULL) {
-            const struct tracez_tag tag = {
-                .key = TRACEZ_KEY(ERROR_TYPE),
-                .type = TRACEZ_TAG_STRING,
-                .value.string = {type, strlen(type)},
-            };
-            span_set_tag_locked(slot, &tag);
-        }
+        span_set_error_locked(slot, type, message);
         span_unlock(slot, span);
     }
 }
