@@ -5,20 +5,27 @@
 #include "slots.h"
 
 #include "buffer.h"
+#include "tracer.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <time.h>
 
 #define SLOT_SPINS 64
-#define SLOT_YIELDS 10000
+#define SLOT_YIELDS 1000
+#define SLOT_NAPS 10000 /* more than a second in all */
+#define SLOT_NAP_NS 100000
 
 static struct slot *slot_at(const struct slot_pool *pool, uint32_t index)
 {
     return (struct slot *)(pool->memory + (size_t)index * SLOT_BYTES);
 }
 
-bool slot_pool_init(struct slot_pool *pool, uint32_t slots_max, uint32_t span_bytes_max)
+bool slot_pool_init(struct slot_pool *pool, struct tracez_tracer *tracer, uint32_t slots_max,
+                    uint32_t span_bytes_max)
 {
+    pool->tracer = tracer;
     pool->slots_max = slots_max;
     pool->area_bytes = span_bytes_max / RECORD_ALIGNMENT * RECORD_ALIGNMENT;
     pool->memory_bytes = (size_t)slots_max * (SLOT_BYTES + pool->area_bytes);
@@ -78,6 +85,7 @@ static struct slot *take_fresh(struct slot_pool *pool)
                                                     memory_order_relaxed, memory_order_relaxed));
     struct slot *slot = slot_at(pool, index);
     slot->index = index;
+    slot->tracer = pool->tracer;
     /* Relaxed: it becomes known to others together with the handle. */
     atomic_store_explicit(&slot->state, SLOT_GENERATION_STEP, memory_order_relaxed);
     return slot;
@@ -108,17 +116,30 @@ struct slot *slot_take(struct slot_pool *pool, uint32_t writer_index, uint64_t *
 void slot_return(struct slot_pool *pool, struct slot *slot)
 {
     uint32_t home = slot->home;
-    /* Relaxed: we hold the lock. Release: a stale handle's next call sees the new generation. */
+    /* Relaxed: we hold the lock, and who takes the slot next synchronises with push. */
     uint64_t locked = atomic_load_explicit(&slot->state, memory_order_relaxed);
 
-    atomic_store_explicit(&slot->state, locked - SLOT_LOCKED + SLOT_GENERATION_STEP,
-                          memory_order_release);
+    atomic_store_explicit(&slot->state, locked - SLOT_LOCKED, memory_order_relaxed);
     push(&pool->lists[home], slot);
+}
+
+/* Whoever holds the lock lost its processor: it may get ours, or else time to get one. */
+static void give_way(int round)
+{
+    static const struct timespec nap = {.tv_nsec = SLOT_NAP_NS};
+    int saved_errno = errno;
+
+    if (round >= SLOT_SPINS + SLOT_YIELDS) {
+        nanosleep(&nap, NULL);
+    } else if (round >= SLOT_SPINS) {
+        sched_yield();
+    }
+    errno = saved_errno;
 }
 
 bool slot_lock_contended(struct slot *slot, uint64_t generation)
 {
-    for (int round = 0; round < SLOT_SPINS + SLOT_YIELDS; round++) {
+    for (int round = 0; round < SLOT_SPINS + SLOT_YIELDS + SLOT_NAPS; round++) {
         uint64_t state = generation;
 
         /* Acquire: pairs with the release in slot_unlock. */
@@ -126,12 +147,11 @@ bool slot_lock_contended(struct slot *slot, uint64_t generation)
                                                     memory_order_acquire, memory_order_relaxed)) {
             return true;
         }
-        if (state != (generation | SLOT_LOCKED)) {
+        /* In a forked child the thread that holds it may not exist. */
+        if (state != (generation | SLOT_LOCKED) || tracer_is_inert(slot->tracer)) {
             return false;
         }
-        if (round >= SLOT_SPINS) {
-            sched_yield();
-        }
+        give_way(round);
     }
     return false;
 }

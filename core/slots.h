@@ -14,9 +14,10 @@
  * list of the writer that took it. Who finds none on his own list takes a fresh one, then one of
  * anybody's: none left means none left at all.
  *
- * Progress: taking and returning are lock-free. slot_lock waits for another thread's call on the
- * same span, which takes well under a microsecond unless that thread lost its processor; after
- * SLOT_YIELDS of giving its own away it gives up. */
+ * Progress: taking and returning are lock-free. Locking waits for another thread's call on the same
+ * span, which takes well under a microsecond unless that thread lost its processor; no code of the
+ * caller's runs meanwhile (samplers, matches and callbacks run before and after). Should that
+ * thread never go on, the wait is given up after a second. */
 #ifndef TRACEZ_CORE_SLOTS_H
 #define TRACEZ_CORE_SLOTS_H
 
@@ -28,15 +29,15 @@
 #define SLOT_GENERATION_STEP 2U
 
 struct slot {
-    _Atomic uint64_t state;     /* generation | SLOT_LOCKED; generations are even, from 2 */
-    _Atomic uint32_t next_free; /* index + 1 */
-    uint32_t index;
-    uint32_t home; /* the list that it returns to */
+    _Atomic uint64_t state;       /* generation | SLOT_LOCKED; generations are even, from 2 */
+    _Atomic uint32_t next_free;   /* index + 1 */
+    uint32_t index;               /* this and tracer are set when the slot is used first: */
+    struct tracez_tracer *tracer; /* stale handles read them without the lock */
+    uint32_t home;                /* the list that it returns to */
 
     /* The rest belongs to whoever holds the lock. */
     uint32_t entries_capacity;
     uint32_t max_tag_bytes;
-    struct tracez_tracer *tracer;
     struct tracez_collector *collector; /* NULL: the first that wants the span */
     uint64_t start_monotonic_ns;
     uint64_t known_keys; /* filter: bit key.filter is set when such a key may be there */
@@ -53,7 +54,8 @@ struct slot_list {
 };
 
 struct slot_pool {
-    unsigned char *memory; /* slots, then one area for each */
+    struct tracez_tracer *tracer; /* of all slots */
+    unsigned char *memory;        /* slots, then one area for each */
     size_t memory_bytes;
     uint32_t slots_max;
     uint32_t area_bytes;
@@ -61,13 +63,14 @@ struct slot_pool {
     struct slot_list lists[LEDGER_LINES];
 };
 
-bool slot_pool_init(struct slot_pool *pool, uint32_t slots_max, uint32_t span_bytes_max);
+bool slot_pool_init(struct slot_pool *pool, struct tracez_tracer *tracer, uint32_t slots_max,
+                    uint32_t span_bytes_max);
 void slot_pool_deinit(struct slot_pool *pool);
 
 /* NULL: none left. *generation goes into the handle. */
 struct slot *slot_take(struct slot_pool *pool, uint32_t writer_index, uint64_t *generation);
 
-/* Ends the generation and returns the slot; the caller holds its lock. */
+/* Gives the slot back after slot_end. */
 void slot_return(struct slot_pool *pool, struct slot *slot);
 
 /* Waits for another thread's call; false when the handle went stale meanwhile, or on giving up. */
@@ -87,6 +90,15 @@ static inline void slot_unlock(struct slot *slot, uint64_t generation)
 {
     /* Release: pairs with the acquire in slot_try_lock. */
     atomic_store_explicit(&slot->state, generation, memory_order_release);
+}
+
+/* Ends the generation: its handles are stale from here on, so that nobody waits while the span is
+ * delivered. The caller keeps the lock until slot_return. */
+static inline void slot_end(struct slot *slot, uint64_t generation)
+{
+    /* Relaxed: what the slot holds stays ours. */
+    atomic_store_explicit(&slot->state, (generation + SLOT_GENERATION_STEP) | SLOT_LOCKED,
+                          memory_order_relaxed);
 }
 
 /* Moves the entries to the slot's area, if that makes room for bytes more. */

@@ -131,7 +131,6 @@ static void fill_slot(struct tracez_tracer *tracer, struct slot *slot,
 {
     struct record_header *record = &slot->record;
 
-    slot->tracer = tracer;
     slot->collector = options->collector != NULL ? options->collector : tracer->takes_all;
     slot->max_tag_bytes = max_tag_bytes(tracer, options);
     *record = (struct record_header){
@@ -331,10 +330,11 @@ static inline void deliver(struct tracez_tracer *tracer, struct slot *slot)
     }
 }
 
-static inline void finish_locked(struct slot *slot, uint64_t duration_ns)
+static inline void finish_locked(struct slot *slot, struct tracez_span span, uint64_t duration_ns)
 {
     struct tracez_tracer *tracer = slot->tracer;
 
+    slot_end(slot, span.generation);
     slot->record.duration_ns = duration_ns;
     if (!tracer_is_inert(tracer)) {
         deliver(tracer, slot);
@@ -349,7 +349,7 @@ void tracez_span_finish(struct tracez_span span)
     if (slot != NULL) {
         uint64_t now_ns = clock_monotonic_ns(&slot->tracer->clock);
         uint64_t start_ns = slot->start_monotonic_ns;
-        finish_locked(slot, now_ns > start_ns ? now_ns - start_ns : 0);
+        finish_locked(slot, span, now_ns > start_ns ? now_ns - start_ns : 0);
     }
 }
 
@@ -358,7 +358,7 @@ void tracez_span_finish_after(struct tracez_span span, uint64_t duration_ns)
     struct slot *slot = span_lock(span);
 
     if (slot != NULL) {
-        finish_locked(slot, duration_ns);
+        finish_locked(slot, span, duration_ns);
     }
 }
 
@@ -369,6 +369,7 @@ void tracez_span_discard(struct tracez_span span)
     if (slot != NULL) {
         struct tracez_tracer *tracer = slot->tracer;
         struct ledger_writer writer = tracer_writer(tracer);
+        slot_end(slot, span.generation);
         if (!tracer_is_inert(tracer)) {
             ledger_count(writer, &writer.line->not_kept);
         }

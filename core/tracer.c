@@ -111,7 +111,7 @@ static enum tracez_result build(struct tracez_tracer *tracer, const struct trace
         result = init_collectors(tracer, config, &layout, error);
     }
     if (result == TRACEZ_OK &&
-        !slot_pool_init(&tracer->slots, config->live_spans_max, config->span_bytes_max)) {
+        !slot_pool_init(&tracer->slots, tracer, config->live_spans_max, config->span_bytes_max)) {
         result = fail(error, TRACEZ_NO_MEMORY, "no address space for %u live spans of %u bytes",
                       config->live_spans_max, config->span_bytes_max);
     }
