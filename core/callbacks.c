@@ -68,8 +68,8 @@ enum tracez_result tracez_tracer_on_finish(struct tracez_tracer *tracer, tracez_
     for (int i = 0; i < CALLBACKS_MAX && result != TRACEZ_OK; i++) {
         struct callback *row = &callbacks->rows[i];
 
-        /* Acquire: pairs with the release of callers that looked in on their way. */
-        if (atomic_load_explicit(&row->calls, memory_order_acquire) == 0) {
+        /* Relaxed: who looked in on its way touched nothing of a row that was not ready. */
+        if (atomic_load_explicit(&row->calls, memory_order_relaxed) == 0) {
             row->fn = fn;
             row->state = state;
             /* Release: pairs with the acquire in call_row. */

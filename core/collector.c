@@ -283,7 +283,8 @@ static struct fill fill_of(const struct tracez_collector *collector)
 
     for (uint32_t i = 0; i < collector->geometry.shard_count; i++) {
         const struct shard *shard = collector->shards[i].shard;
-        /* Relaxed, in the order in which they chase each other: none is seen beyond the next. */
+        /* Acquire, in the order in which they chase each other: who sees one sees the next at
+         * least as far. Pairs with the release in carry_out and in shard_read. */
         uint64_t acknowledged = atomic_load_explicit(&shard->acknowledged, memory_order_acquire);
         uint64_t read = atomic_load_explicit(&shard->read, memory_order_acquire);
         uint64_t published = atomic_load_explicit(&shard->published, memory_order_acquire);

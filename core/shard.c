@@ -63,8 +63,7 @@ static inline enum shard_push push_locked(const struct shard_view *view,
     struct shard *shard = view->shard;
     /* Relaxed: only lock holders write it, and the lock was acquired. */
     uint64_t published = atomic_load_explicit(&shard->published, memory_order_relaxed);
-    /* Acquire: pairs with the release in collector_acknowledge's apply; the reader is done with
-     * those bytes. */
+    /* Acquire: pairs with the release in carry_out; the reader is done with those bytes. */
     uint64_t acknowledged = atomic_load_explicit(&shard->acknowledged, memory_order_acquire);
     uint32_t bytes = record->record_bytes;
     uint32_t offset;
@@ -160,8 +159,8 @@ size_t shard_read(const struct shard_view *view, size_t spans_max, tracez_read_f
         read = position_make(end == view->ring_bytes ? 0 : end, (uint32_t)read + 1);
         taken++;
     }
-    /* Relaxed: stats may read it a moment late. */
-    atomic_store_explicit(&shard->read, read, memory_order_relaxed);
+    /* Release: pairs with the acquire in fill_of, which must not see `published` behind it. */
+    atomic_store_explicit(&shard->read, read, memory_order_release);
     return taken;
 }
 

@@ -177,7 +177,8 @@ static void *finish_all_the_time(void *state)
 static void count_calls(const struct tracez_record *record, void *state)
 {
     (void)record;
-    atomic_fetch_add((atomic_uint *)state, 1);
+    /* Relaxed: removal alone must order it before the state is freed. */
+    atomic_fetch_add_explicit((atomic_uint *)state, 1, memory_order_relaxed);
 }
 
 START_TEST(removal_while_threads_finish_spans_ends_with_no_call_running)
@@ -193,12 +194,12 @@ START_TEST(removal_while_threads_finish_spans_ends_with_no_call_running)
         atomic_uint *calls = calloc(1, sizeof(*calls));
         ck_assert_ptr_nonnull(calls);
         ck_assert_int_eq(tracez_tracer_on_finish(race.tracer, count_calls, calls), TRACEZ_OK);
-        while (round % 10 == 0 && atomic_load(calls) == 0) {
+        while (round % 10 == 0 && atomic_load_explicit(calls, memory_order_relaxed) == 0) {
         }
         tracez_tracer_remove_on_finish(race.tracer, count_calls, calls);
-        unsigned at_removal = atomic_load(calls);
+        unsigned at_removal = atomic_load_explicit(calls, memory_order_relaxed);
         span_pass(race.tracer, "after");
-        ck_assert_uint_eq(atomic_load(calls), at_removal);
+        ck_assert_uint_eq(atomic_load_explicit(calls, memory_order_relaxed), at_removal);
         free(calls);
     }
     atomic_store(&race.stop, true);
