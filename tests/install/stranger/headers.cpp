@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+//
+// The public headers as C++17: each compiles, and their functions link.
+#include <tracez/exporter.h>
+#include <tracez/http.h>
+#include <tracez/keys.h>
+#include <tracez/reader.h>
+#include <tracez/tracez.h>
+
+int main()
+{
+    tracez_config config;
+    tracez_exporter_config exporter_config;
+    tracez_tracer *tracer = nullptr;
+    tracez_error error;
+
+    tracez_config_init(&config);
+    tracez_exporter_config_init(&exporter_config);
+    if (tracez_exporter_check(&exporter_config, &error) != TRACEZ_OK ||
+        tracez_tracer_create(&config, &tracer, &error) != TRACEZ_OK) {
+        return 1;
+    }
+    tracez_span span = tracez_span_start(tracer, TRACEZ_KIND_INTERNAL, "span", nullptr, nullptr);
+    bool is_recording = tracez_span_is_recording(span);
+    tracez_span_set_string(span, TRACEZ_KEY(URL_PATH), tracez_http_method({"GET", 3}));
+    tracez_span_finish(span);
+    tracez_tracer_destroy(tracer);
+    return is_recording ? 0 : 1;
+}
