@@ -218,6 +218,19 @@ enum tracez_result tracez_exporter_start(struct tracez_exporter *exporter,
     return TRACEZ_OK;
 }
 
+/* Tells the thread to stop; under the lock. */
+static void order_stop(struct tracez_exporter *exporter, uint64_t deadline_ns, bool keep_rest)
+{
+    struct exporter_shared *shared = &exporter->shared;
+
+    shared->orders.stop = true;
+    shared->orders.keep_rest = keep_rest;
+    shared->orders.deadline_ns = deadline_ns;
+    if (shared->is_open) {
+        transport_wake(&exporter->transport);
+    }
+}
+
 /* Gives orders and waits until the thread has ended, or should have. */
 static enum exporter_phase stop_thread(struct tracez_exporter *exporter, uint64_t deadline_ns,
                                        bool keep_rest)
@@ -231,12 +244,7 @@ static enum exporter_phase stop_thread(struct tracez_exporter *exporter, uint64_
     int status = 0;
 
     pthread_mutex_lock(&shared->lock);
-    shared->orders.stop = true;
-    shared->orders.keep_rest = keep_rest;
-    shared->orders.deadline_ns = deadline_ns;
-    if (shared->is_open) {
-        transport_wake(&exporter->transport);
-    }
+    order_stop(exporter, deadline_ns, keep_rest);
     while (shared->phase == EXPORTER_RUNNING && status == 0) {
         status = pthread_cond_timedwait(&shared->ended, &shared->lock, &patience);
     }
@@ -267,6 +275,20 @@ enum tracez_result tracez_exporter_stop(struct tracez_exporter *exporter, uint32
     default:
         return TRACEZ_OK; /* it was not started */
     }
+}
+
+void tracez_exporter_hand_over(struct tracez_exporter *exporter, uint32_t timeout_ms)
+{
+    struct exporter_shared *shared = &exporter->shared;
+
+    if (is_forked_child(exporter)) {
+        return;
+    }
+    pthread_mutex_lock(&shared->lock);
+    if (shared->phase == EXPORTER_RUNNING) {
+        order_stop(exporter, exporter_now_ns() + timeout_ms * NS_PER_MS, true);
+    }
+    pthread_mutex_unlock(&shared->lock);
 }
 
 void tracez_exporter_flush(struct tracez_exporter *exporter)

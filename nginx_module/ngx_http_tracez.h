@@ -24,6 +24,7 @@
 #define NGX_HTTP_TRACEZ_BUFFER_SIZE   8192
 #define NGX_HTTP_TRACEZ_TAG_SIZE      1000
 #define NGX_HTTP_TRACEZ_HEADERS_MAX   32      /* of the exporter */
+#define NGX_HTTP_TRACEZ_HAND_OVER_MS  500     /* for requests in flight */
 #define NGX_HTTP_TRACEZ_SERVICE       "unknown_service:nginx"
 
 
@@ -87,6 +88,8 @@ typedef struct {
 /* In the buffer's zone, which is replaced when its layout changes. */
 typedef struct {
     ngx_uint_t                      id;
+    ngx_uint_t                      configurations;  /* that used it so far */
+    ngx_atomic_t                    newest;          /* that has a worker */
     void                           *memory;          /* tracez's own part */
 } ngx_http_tracez_buffer_t;
 
@@ -112,6 +115,8 @@ typedef struct {
     struct tracez_tracer           *tracer;          /* NULL: does not trace */
     struct tracez_exporter         *exporter;
     ngx_int_t                       line;            /* index */
+    ngx_uint_t                      configuration;   /* number in the buffer */
+    ngx_uint_t                      handed_over;     /* to a newer one */
     ngx_event_t                     timer;           /* of reports */
     ngx_connection_t                dumb;            /* what it logs for */
 } ngx_http_tracez_main_conf_t;

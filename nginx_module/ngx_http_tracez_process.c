@@ -14,7 +14,6 @@
 
 #define NGX_HTTP_TRACEZ_LIVE_MAX      1048576
 #define NGX_HTTP_TRACEZ_TERM_MS       1000   /* nginx kills about 3 s later */
-#define NGX_HTTP_TRACEZ_HAND_OVER_MS  500
 
 
 static void *ngx_tracez_create_conf(ngx_cycle_t *cycle);
@@ -115,6 +114,17 @@ ngx_tracez_init_module(ngx_cycle_t *cycle)
 
 /* ---- beginning ---------------------------------------------------------- */
 
+static void
+ngx_tracez_raise(ngx_atomic_t *number, ngx_uint_t to)
+{
+    ngx_atomic_uint_t  now;
+
+    do {
+        now = *number;
+    } while (now < to && !ngx_atomic_cmp_set(number, now, to));
+}
+
+
 static ngx_int_t
 ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
 {
@@ -126,6 +136,11 @@ ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
 
     shared = ngx_http_tracez_shared(tmcf);
     buffer = ngx_http_tracez_buffer(tmcf);
+
+    /* known before this worker records: older ones stop exporting now. A
+     * configuration that never got a worker does not count. */
+
+    ngx_tracez_raise(&buffer->newest, tmcf->configuration);
 
     tmcf->line = ngx_http_tracez_claim_line(shared, buffer->id, &died);
 
@@ -161,8 +176,25 @@ ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
 }
 
 
+static ngx_int_t
+ngx_tracez_run_exporter(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
+{
+    struct tracez_error  error;
+
+    if (tracez_exporter_start(tmcf->exporter, &error) != TRACEZ_OK) {
+        ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
+                      "tracez: this worker exports nothing, and leaves that "
+                      "to the others: %s", error.text);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 static void
-ngx_tracez_start_exporter(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
+ngx_tracez_create_exporter(ngx_cycle_t *cycle,
+    ngx_http_tracez_main_conf_t *tmcf)
 {
     struct tracez_error             error;
     struct tracez_exporter_config  *config;
@@ -171,20 +203,21 @@ ngx_tracez_start_exporter(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
     config->wake_fd = ngx_tracez_wake_fd;
 
     if (tracez_exporter_create(config, tmcf->tracer, &tmcf->exporter, &error)
-        == TRACEZ_OK)
+        != TRACEZ_OK)
     {
-        if (tracez_exporter_start(tmcf->exporter, &error) == TRACEZ_OK) {
-            ngx_http_tracez_report_start(cycle, tmcf);
-            return;
-        }
-
-        tracez_exporter_destroy(tmcf->exporter);
-        tmcf->exporter = NULL;
+        ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
+                      "tracez: this worker exports nothing, and leaves that "
+                      "to the others: %s", error.text);
+        return;
     }
 
-    ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
-                  "tracez: this worker exports nothing, and leaves that to "
-                  "the others: %s", error.text);
+    if (ngx_tracez_run_exporter(cycle, tmcf) != NGX_OK) {
+        tracez_exporter_destroy(tmcf->exporter);
+        tmcf->exporter = NULL;
+        return;
+    }
+
+    ngx_http_tracez_report_start(cycle, tmcf);
 }
 
 
@@ -203,7 +236,7 @@ ngx_tracez_init_process(ngx_cycle_t *cycle)
     }
 
     if (ngx_tracez_create_tracer(cycle, tmcf) == NGX_OK) {
-        ngx_tracez_start_exporter(cycle, tmcf);
+        ngx_tracez_create_exporter(cycle, tmcf);
     }
 
     return NGX_OK;
@@ -250,6 +283,16 @@ ngx_tracez_stop_exporter(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf,
         if (ngx_terminate) {
             timeout = ngx_min(timeout, NGX_HTTP_TRACEZ_TERM_MS);
         }
+    }
+
+    if (last && tmcf->handed_over) {
+        /* those that it was handed to have left already: go on once more */
+
+        if (tracez_exporter_stop(tmcf->exporter, 0, true) == TRACEZ_TIMED_OUT) {
+            return TRACEZ_TIMED_OUT;
+        }
+
+        (void) ngx_tracez_run_exporter(cycle, tmcf);
     }
 
     rc = tracez_exporter_stop(tmcf->exporter, timeout, !last);

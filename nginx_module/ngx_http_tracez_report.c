@@ -201,6 +201,22 @@ ngx_http_tracez_report(ngx_http_tracez_main_conf_t *tmcf, ngx_log_t *log)
 
 /* ---- once a second ------------------------------------------------------ */
 
+/* No hook tells a worker that it has to leave, and a websocket may keep it for
+ * hours: it must not export where an older configuration says. */
+
+static void
+ngx_http_tracez_hand_over(ngx_http_tracez_main_conf_t *tmcf)
+{
+    if (!tmcf->handed_over
+        && ngx_http_tracez_buffer(tmcf)->newest > tmcf->configuration)
+    {
+        tmcf->handed_over = 1;
+        tracez_exporter_hand_over(tmcf->exporter,
+                                  NGX_HTTP_TRACEZ_HAND_OVER_MS);
+    }
+}
+
+
 static void
 ngx_http_tracez_report_handler(ngx_event_t *ev)
 {
@@ -210,6 +226,8 @@ ngx_http_tracez_report_handler(ngx_event_t *ev)
 
     dumb = ev->data;
     tmcf = dumb->data;
+
+    ngx_http_tracez_hand_over(tmcf);
 
     tracez_exporter_stats_init(&stats);
     tracez_exporter_stats(tmcf->exporter, &stats);

@@ -172,6 +172,7 @@ ngx_http_tracez_init_buffer_zone(ngx_shm_zone_t *zone, void *data)
     }
 
     zone->data = buffer;
+    tmcf->configuration = ++buffer->configurations;
 
     if (ngx_http_tracez_format_buffer(zone, tmcf, buffer, &was_kept) != NGX_OK)
     {

@@ -296,6 +296,27 @@ START_TEST(keep_rest_waits_for_what_is_in_flight_and_begins_nothing_more)
 }
 END_TEST
 
+START_TEST(handing_over_ends_what_is_in_flight_without_waiting_for_it)
+{
+    struct exporting exporting = exporting_begin(STEPS({.action = BACKEND_HOLD}));
+    spans_pass(exporting.tracer, 10);
+    backend_wait_requests(exporting.backend, 1);
+    spans_pass(exporting.tracer, 3);
+
+    tracez_exporter_hand_over(exporting.exporter, 10000);
+    ck_assert_int_eq(exporter_stats(exporting.exporter).state, TRACEZ_EXPORTER_UP);
+    backend_release(exporting.backend, 0);
+    wait_state(exporting.exporter, TRACEZ_EXPORTER_WAITING);
+
+    struct tracez_stats kept = books(exporting.tracer);
+    ck_assert_uint_eq(kept.exported, 10);
+    ck_assert_uint_eq(kept.queued, 3);
+    stop_soon(exporting.exporter, true);
+    exporter_start(exporting.exporter);
+    ck_assert_uint_eq(exporting_end(&exporting).accepted, 13);
+}
+END_TEST
+
 START_TEST(keep_rest_does_not_wait_where_nothing_is_in_flight)
 {
     struct exporting exporting =
@@ -402,6 +423,7 @@ int main(void)
     tcase_add_test(hanging, keep_rest_leaves_what_was_not_sent_in_the_buffer);
     tcase_add_test(orderly, stop_sends_what_is_buffered_first);
     tcase_add_test(orderly, keep_rest_waits_for_what_is_in_flight_and_begins_nothing_more);
+    tcase_add_test(orderly, handing_over_ends_what_is_in_flight_without_waiting_for_it);
     tcase_add_test(orderly, keep_rest_does_not_wait_where_nothing_is_in_flight);
     tcase_add_test(orderly, stop_tries_once_at_once_where_the_backend_asked_for_a_long_pause);
     tcase_add_test(orderly, stop_with_no_time_at_all_counts_everything);

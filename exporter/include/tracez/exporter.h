@@ -79,6 +79,10 @@ tracez_exporter_start(struct tracez_exporter *exporter, struct tracez_error *err
 TRACEZ_API enum tracez_result tracez_exporter_stop(struct tracez_exporter *exporter,
                                                    uint32_t timeout_ms, bool keep_rest);
 
+/* Orders what stop with keep_rest does and does not wait for it: for a process that goes on while
+ * another exports. stop follows later; then start may begin anew. [any] */
+TRACEZ_API void tracez_exporter_hand_over(struct tracez_exporter *exporter, uint32_t timeout_ms);
+
 /* Stops if need be (with shutdown_timeout_ms) and frees. NULL is fine. [setup] */
 TRACEZ_API void tracez_exporter_destroy(struct tracez_exporter *exporter);
 
