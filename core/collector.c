@@ -184,11 +184,11 @@ static void pause_briefly(int round)
 }
 
 /* One round over all shards, the preferred one first. */
-static enum shard_push push_somewhere(const struct tracez_collector *collector,
+static enum shard_push push_somewhere(const struct tracez_collector *collector, uint32_t preferred,
                                       uint32_t writer_index, const struct record_header *record)
 {
     uint32_t count = collector->geometry.shard_count;
-    uint32_t at = writer_index % count;
+    uint32_t at = preferred;
     enum shard_push outcome = SHARD_FULL;
 
     for (uint32_t tried = 0; tried < count; tried++) {
@@ -207,14 +207,14 @@ static enum shard_push push_somewhere(const struct tracez_collector *collector,
 
 /* The preferred shard was full or taken: all of them, as long as one is merely taken. */
 static __attribute__((noinline)) enum shard_push
-push_stubbornly(const struct tracez_collector *collector, uint32_t writer_index,
+push_stubbornly(const struct tracez_collector *collector, uint32_t preferred, uint32_t writer_index,
                 const struct record_header *record)
 {
-    enum shard_push result = push_somewhere(collector, writer_index, record);
+    enum shard_push result = push_somewhere(collector, preferred, writer_index, record);
 
     for (int round = 0; result == SHARD_TAKEN && round < SPIN_ROUNDS + YIELD_ROUNDS; round++) {
         pause_briefly(round);
-        result = push_somewhere(collector, writer_index, record);
+        result = push_somewhere(collector, preferred, writer_index, record);
     }
     return result;
 }
@@ -244,7 +244,7 @@ void collector_push(const struct tracez_collector *collector, struct ledger_writ
     enum shard_push result =
         shard_push(&collector->shards[preferred], writer.index, record, collector->wake_spans);
     if (result == SHARD_FULL || result == SHARD_TAKEN) {
-        result = push_stubbornly(collector, writer.index, record);
+        result = push_stubbornly(collector, preferred, writer.index, record);
     }
     if (result == SHARD_FULL || result == SHARD_TAKEN) {
         count_refused(writer, TRACEZ_DROP_QUEUE_FULL, &memory->refused_queue_full);
