@@ -26,7 +26,8 @@ static inline uint32_t key_constant_id(const char *text)
 {
     uintptr_t offset = (uintptr_t)text - (uintptr_t)tracez_keys;
 
-    return offset < TRACEZ_KEY_ID_COUNT * TRACEZ_KEY_COLUMNS && offset % TRACEZ_KEY_COLUMNS == 0
+    return offset < (uintptr_t)TRACEZ_KEY_ID_COUNT * TRACEZ_KEY_COLUMNS &&
+                   offset % TRACEZ_KEY_COLUMNS == 0
                ? (uint32_t)(offset / TRACEZ_KEY_COLUMNS)
                : 0;
 }

@@ -333,6 +333,14 @@ static const char *text_of(CURLcode code)
     }
 }
 
+/* libcurl's texts begin with a capital, ours follow a colon. */
+static void uncapitalise(char *text)
+{
+    if (islower((unsigned char)text[1])) { /* not "SSL" */
+        text[0] = (char)tolower((unsigned char)text[0]);
+    }
+}
+
 static void describe(CURL *easy, CURLcode code, struct transport_result *result)
 {
     long os_error = 0;
@@ -348,9 +356,7 @@ static void describe(CURL *easy, CURLcode code, struct transport_result *result)
         text = strerror_r((int)os_error, system_text, sizeof(system_text));
     }
     snprintf(result->text, sizeof(result->text), "%s", text);
-    if (islower((unsigned char)result->text[1])) { /* not "SSL" */
-        result->text[0] = (char)tolower((unsigned char)result->text[0]);
-    }
+    uncapitalise(result->text);
 }
 
 static void read_result(const struct transfer *transfer, CURLcode code,

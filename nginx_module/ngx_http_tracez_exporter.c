@@ -109,6 +109,7 @@ ngx_http_tracez_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     save = *cf;
     cf->handler = ngx_http_tracez_exporter_setting;
+    /* cppcheck-suppress autoVariables ; *cf is restored below */
     cf->handler_conf = &block;
 
     rv = ngx_conf_parse(cf, NULL);

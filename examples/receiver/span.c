@@ -60,7 +60,8 @@ bool span_set_text(struct span *span, struct text *text, const char *from, size_
     memcpy(copy, from, kept);
     copy[kept] = '\0';
     free_text(*text);
-    *text = (struct text){copy, kept};
+    text->at = copy;
+    text->bytes = kept;
     span->bytes += kept + 1;
     return true;
 }

@@ -95,6 +95,7 @@ void __wrap_free(void *memory)
     __real_free(memory);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): so many parameters has mmap */
 void *__wrap_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset)
 {
     if (fails()) {
