@@ -3,6 +3,7 @@
  * HTTP semantics for every adapter: OpenTelemetry's HTTP semantic conventions 1.44.0 (span name,
  * methods, status, error.type), and the redaction of queries. Works on (pointer, length) text,
  * allocates nothing. */
+#include "appender.h"
 #include "span.h"
 
 #include <tracez/http.h>
@@ -178,49 +179,62 @@ size_t tracez_http_redact_query(struct tracez_text query, const struct tracez_te
 
 /* ---- Request and response -------------------------------------------------------------------- */
 
-static __attribute__((noinline)) void set_redacted_query(struct slot *slot,
-                                                         const struct tracez_http_request *request)
+/* The long way for a tag. The appender goes in and out by value, as one whose address is known
+ * elsewhere would not stay in registers. */
+static __attribute__((noinline)) struct appender
+add_long(struct slot *slot, struct appender appender, const struct tracez_tag *tag)
 {
-    char redacted[QUERY_BYTES_MAX];
-    size_t bytes =
-        tracez_http_redact_query(request->query, request->redacted_keys,
-                                 request->redacted_key_count, redacted, sizeof(redacted));
+    appender_end(&appender, slot);
+    span_set_tag_locked(slot, tag);
+    return appender_begin(slot);
+}
 
-    if (bytes > 0) {
-        span_set_text_locked(slot, TRACEZ_KEY_ID_URL_QUERY, (struct tracez_text){redacted, bytes});
+static inline __attribute__((always_inline)) void
+add_text(struct slot *slot, struct appender *appender, uint32_t key_id, struct tracez_text value)
+{
+    if (value.bytes > 0 &&
+        !appender_add_tag(appender, key_id, TRACEZ_TAG_STRING, value.text, value.bytes)) {
+        const struct tracez_tag tag = {
+            .key = tracez_keys[key_id], .type = TRACEZ_TAG_STRING, .value.string = value};
+        *appender = add_long(slot, *appender, &tag);
     }
 }
 
-static void set_query(struct slot *slot, const struct tracez_http_request *request)
+static inline void add_port(struct slot *slot, struct appender *appender, uint32_t key_id, int port)
+{
+    int64_t value = port;
+
+    if (value > 0 && !appender_add_tag(appender, key_id, TRACEZ_TAG_INT, &value, sizeof(value))) {
+        const struct tracez_tag tag = {
+            .key = tracez_keys[key_id], .type = TRACEZ_TAG_INT, .value.integer = value};
+        *appender = add_long(slot, *appender, &tag);
+    }
+}
+
+static __attribute__((noinline)) void set_query(struct slot *slot,
+                                                const struct tracez_http_request *request)
 {
     struct tracez_text query = request->query;
+    char redacted[QUERY_BYTES_MAX];
 
     if (request->redact_whole_query) {
         query = (struct tracez_text)TEXT_OF(REDACTED_TEXT);
     } else if (tracez_http_query_has_secret(query, request->redacted_keys,
                                             request->redacted_key_count)) {
-        set_redacted_query(slot, request);
-        return;
+        size_t bytes = tracez_http_redact_query(
+            query, request->redacted_keys, request->redacted_key_count, redacted, sizeof(redacted));
+        query = (struct tracez_text){redacted, bytes};
     }
-    span_set_text_locked(slot, TRACEZ_KEY_ID_URL_QUERY, query);
-}
-
-static void set_method(struct slot *slot, struct tracez_text method)
-{
-    const struct tracez_text *known = find_method(method);
-
-    if (known != NULL) {
-        span_set_text_locked(slot, TRACEZ_KEY_ID_HTTP_REQUEST_METHOD, *known);
-    } else if (method.bytes > 0) {
-        span_set_text_locked(slot, TRACEZ_KEY_ID_HTTP_REQUEST_METHOD,
-                             (struct tracez_text)TEXT_OF("_OTHER"));
-        span_set_text_locked(slot, TRACEZ_KEY_ID_HTTP_REQUEST_METHOD_ORIGINAL, method);
+    if (query.bytes > 0) {
+        const struct tracez_tag tag = {
+            .key = TRACEZ_KEY(URL_QUERY), .type = TRACEZ_TAG_STRING, .value.string = query};
+        span_set_tag_locked(slot, &tag);
     }
 }
 
-/* Which text of a request becomes which tag, unless it is empty. */
+/* Which text of a request becomes which tag. */
 static const struct {
-    uint8_t key;
+    uint8_t key_id;
     uint8_t offset;
 } request_texts[] = {
     {TRACEZ_KEY_ID_URL_SCHEME, offsetof(struct tracez_http_request, scheme)},
@@ -234,38 +248,55 @@ static const struct {
     {TRACEZ_KEY_ID_USER_AGENT_ORIGINAL, offsetof(struct tracez_http_request, user_agent)},
 };
 
-static void set_texts(struct slot *slot, const struct tracez_http_request *request)
+static __attribute__((noinline)) void set_unknown_method(struct slot *slot,
+                                                         struct tracez_text method)
 {
-    for (size_t i = 0; i < sizeof(request_texts) / sizeof(request_texts[0]); i++) {
-        const void *text = (const char *)request + request_texts[i].offset;
-        struct tracez_text value = *(const struct tracez_text *)text;
+    const struct tracez_tag tags[] = {
+        {.key = TRACEZ_KEY(HTTP_REQUEST_METHOD),
+         .type = TRACEZ_TAG_STRING,
+         .value.string = TEXT_OF("_OTHER")},
+        {.key = TRACEZ_KEY(HTTP_REQUEST_METHOD_ORIGINAL),
+         .type = TRACEZ_TAG_STRING,
+         .value.string = method},
+    };
 
-        if (value.bytes > 0) {
-            span_set_text_locked(slot, request_texts[i].key, value);
-        }
-    }
+    span_set_tag_locked(slot, &tags[0]);
+    span_set_tag_locked(slot, &tags[1]);
 }
 
-/* All tags under one lock: taking it anew for each would cost as much as they do. */
+/* All of it under one lock and through one appender: to start anew for each tag would cost as much
+ * as the tag. */
+static void tag_request_locked(struct slot *slot, const struct tracez_http_request *request)
+{
+    const struct tracez_text *method = find_method(request->method);
+
+    if (method == NULL && request->method.bytes > 0) {
+        set_unknown_method(slot, request->method);
+    }
+    if (request->query.bytes > 0) {
+        set_query(slot, request);
+    }
+    struct appender appender = appender_begin(slot);
+    if (method != NULL) {
+        add_text(slot, &appender, TRACEZ_KEY_ID_HTTP_REQUEST_METHOD, *method);
+    }
+    for (size_t i = 0; i < sizeof(request_texts) / sizeof(request_texts[0]); i++) {
+        const void *text = (const char *)request + request_texts[i].offset;
+        add_text(slot, &appender, request_texts[i].key_id, *(const struct tracez_text *)text);
+    }
+    add_port(slot, &appender, TRACEZ_KEY_ID_SERVER_PORT, request->server_port);
+    add_port(slot, &appender, TRACEZ_KEY_ID_NETWORK_PEER_PORT, request->peer_port);
+    appender_end(&appender, slot);
+}
+
 void tracez_http_tag_request(struct tracez_span span, const struct tracez_http_request *request)
 {
     struct slot *slot = span_lock(span);
 
-    if (slot == NULL) {
-        return;
+    if (slot != NULL) {
+        tag_request_locked(slot, request);
+        span_unlock(slot, span);
     }
-    set_method(slot, request->method);
-    set_texts(slot, request);
-    if (request->query.bytes > 0) {
-        set_query(slot, request);
-    }
-    if (request->server_port > 0) {
-        span_set_int_locked(slot, TRACEZ_KEY_ID_SERVER_PORT, request->server_port);
-    }
-    if (request->peer_port > 0) {
-        span_set_int_locked(slot, TRACEZ_KEY_ID_NETWORK_PEER_PORT, request->peer_port);
-    }
-    span_unlock(slot, span);
 }
 
 bool tracez_http_status_is_error(enum tracez_span_kind kind, int status_code)
@@ -276,21 +307,18 @@ bool tracez_http_status_is_error(enum tracez_span_kind kind, int status_code)
 void tracez_http_tag_response(struct tracez_span span, enum tracez_span_kind kind, int status_code,
                               const char *abort_type)
 {
-    struct slot *slot = span_lock(span);
     char text[12];
 
-    if (slot == NULL) {
+    if (span.slot == NULL) {
         return;
     }
     if (status_code > 0) {
-        span_set_int_locked(slot, TRACEZ_KEY_ID_HTTP_RESPONSE_STATUS_CODE, status_code);
-    }
-    if (abort_type == NULL && tracez_http_status_is_error(kind, status_code)) {
-        snprintf(text, sizeof(text), "%d", status_code);
-        abort_type = text;
+        tracez_span_set_int(span, TRACEZ_KEY(HTTP_RESPONSE_STATUS_CODE), status_code);
     }
     if (abort_type != NULL) {
-        span_set_error_locked(slot, abort_type, NULL);
+        tracez_span_set_error(span, abort_type, NULL);
+    } else if (tracez_http_status_is_error(kind, status_code)) {
+        snprintf(text, sizeof(text), "%d", status_code);
+        tracez_span_set_error(span, text, NULL);
     }
-    span_unlock(slot, span);
 }

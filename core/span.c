@@ -7,6 +7,7 @@
  * the collector. */
 #include "span.h"
 
+#include "appender.h"
 #include "config.h"
 #include "context.h"
 #include "ids.h"
@@ -112,8 +113,12 @@ static __attribute__((noinline)) void append_tracestate(struct slot *slot,
 
 static void append_name(struct slot *slot, struct tracez_text name)
 {
-    if (name.bytes - 1 >= slot->max_tag_bytes ||
-        !span_append_short(slot, TRACEZ_ENTRY_NAME, key_none(), name.text, name.bytes)) {
+    struct appender appender = appender_begin(slot);
+
+    if (name.bytes > 0 &&
+        appender_add(&appender, TRACEZ_ENTRY_NAME, key_none(), name.text, name.bytes)) {
+        appender_end(&appender, slot);
+    } else {
         span_append_entry(slot, TRACEZ_ENTRY_NAME, name); /* none, or a long one */
     }
 }
@@ -262,21 +267,20 @@ void tracez_span_set_status(struct tracez_span span, enum tracez_status status, 
     }
 }
 
-void span_set_error_locked(struct slot *slot, const char *type, const char *message)
-{
-    set_status_locked(slot, TRACEZ_STATUS_ERROR, message);
-    if (type != NULL) {
-        span_set_text_locked(slot, TRACEZ_KEY_ID_ERROR_TYPE,
-                             (struct tracez_text){type, strlen(type)});
-    }
-}
-
 void tracez_span_set_error(struct tracez_span span, const char *type, const char *message)
 {
     struct slot *slot = span_lock(span);
 
     if (slot != NULL) {
-        span_set_error_locked(slot, type, message);
+        set_status_locked(slot, TRACEZ_STATUS_ERROR, message);
+        if (type != NULL) {
+            const struct tracez_tag tag = {
+                .key = TRACEZ_KEY(ERROR_TYPE),
+                .type = TRACEZ_TAG_STRING,
+                .value.string = {type, strlen(type)},
+            };
+            span_set_tag_locked(slot, &tag);
+        }
         span_unlock(slot, span);
     }
 }

@@ -27,75 +27,8 @@ static inline void span_unlock(struct slot *slot, struct tracez_span span)
 /* Counts a tag, event or link that was refused, in the span and in the ledger. */
 void span_refuse(struct slot *slot, uint16_t *refused, uint32_t count);
 
-/* The short way for an entry of a short value that is stored as it is: no call, so no registers to
- * save. False, and nothing done: take the long way. */
-static inline bool span_append_short(struct slot *slot, uint32_t type, struct key key,
-                                     const void *value, size_t value_bytes)
-{
-    uint32_t used = slot->record.entries_bytes;
-    unsigned char *at = slot->entries + used;
-    size_t bytes = entry_bytes_for(key, value_bytes);
-
-    if (key.bytes > ENTRY_SHORT_BYTES || value_bytes > ENTRY_SHORT_BYTES ||
-        bytes > slot->entries_capacity - used) {
-        return false;
-    }
-    entry_header_write(
-        at, (struct entry_header){(uint8_t)type, key.id, key.bytes, (uint16_t)value_bytes});
-    entry_copy_short(at + ENTRY_HEADER_BYTES, key.text, key.bytes);
-    entry_copy_short(at + ENTRY_HEADER_BYTES + key.bytes, value, value_bytes);
-    slot->record.entries_bytes = used + (uint32_t)bytes;
-    return true;
-}
-
-/* The filter that the key belongs to. */
-static inline uint64_t *slot_keys(struct slot *slot, struct key key)
-{
-    return key.id != 0 ? &slot->known_keys : &slot->text_keys;
-}
-
-/* The same for a tag, where the span does not have its key yet. */
-static inline bool span_append_tag_short(struct slot *slot, struct key key, uint32_t type,
-                                         const void *value, size_t value_bytes)
-{
-    uint64_t *present = slot_keys(slot, key);
-    uint64_t bit = 1ULL << key.filter;
-
-    if ((*present & bit) != 0 || slot->record.tag_count >= TRACEZ_TAGS_MAX ||
-        !span_append_short(slot, type, key, value, value_bytes)) {
-        return false;
-    }
-    *present |= bit;
-    slot->record.tag_count++;
-    return true;
-}
-
 /* Sets a tag on a locked slot. */
 void span_set_tag_locked(struct slot *slot, const struct tracez_tag *tag);
-
-/* The same for well-known keys. */
-static inline void span_set_text_locked(struct slot *slot, enum tracez_key_id key,
-                                        struct tracez_text value)
-{
-    if (value.bytes > slot->max_tag_bytes ||
-        !span_append_tag_short(slot, key_of_id(key), TRACEZ_TAG_STRING, value.text, value.bytes)) {
-        const struct tracez_tag tag = {
-            .key = tracez_keys[key], .type = TRACEZ_TAG_STRING, .value.string = value};
-        span_set_tag_locked(slot, &tag);
-    }
-}
-
-static inline void span_set_int_locked(struct slot *slot, enum tracez_key_id key, int64_t value)
-{
-    if (!span_append_tag_short(slot, key_of_id(key), TRACEZ_TAG_INT, &value, sizeof(value))) {
-        const struct tracez_tag tag = {
-            .key = tracez_keys[key], .type = TRACEZ_TAG_INT, .value.integer = value};
-        span_set_tag_locked(slot, &tag);
-    }
-}
-
-/* Sets status error and, where there is a type, error.type. */
-void span_set_error_locked(struct slot *slot, const char *type, const char *message);
 
 /* Sets the one entry of this type (name, tracestate, status message): append where there is none
  * yet, set to replace what may be there. One that does not fit is left out. */

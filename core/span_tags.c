@@ -9,6 +9,8 @@
  * nothing needs to be searched. */
 #include "span.h"
 
+#include "appender.h"
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -38,11 +40,17 @@ static bool entry_has_key(const unsigned char *at, struct entry_header header, s
            memcmp(at + ENTRY_HEADER_BYTES, key.text, key.bytes) == 0;
 }
 
+/* The filter that the key belongs to. */
+static inline uint64_t *keys_present(struct slot *slot, struct key key)
+{
+    return key.id != 0 ? &slot->known_keys : &slot->text_keys;
+}
+
 static unsigned char *find_tag(struct slot *slot, struct key key)
 {
     unsigned char *end = slot->entries + slot->record.entries_bytes;
 
-    if ((*slot_keys(slot, key) & 1ULL << key.filter) == 0) {
+    if ((*keys_present(slot, key) & 1ULL << key.filter) == 0) {
         return NULL;
     }
     for (unsigned char *at = slot->entries; at < end; at += entry_bytes(entry_header_read(at))) {
@@ -132,7 +140,7 @@ static unsigned char *replace_tag(struct slot *slot, struct key key, uint32_t ty
 static __attribute__((noinline)) unsigned char *place_tag(struct slot *slot, struct key key,
                                                           uint32_t type, size_t value_bytes)
 {
-    uint64_t *present = slot_keys(slot, key);
+    uint64_t *present = keys_present(slot, key);
     unsigned char *at = NULL;
 
     if ((*present & 1ULL << key.filter) != 0) {
@@ -179,13 +187,42 @@ void tracez_span_set_tag(struct tracez_span span, const struct tracez_tag *tag)
     }
 }
 
+/* A tag of a key that is not well known and that the span does not have yet. */
+static inline bool append_text_tag(struct slot *slot, struct key key, uint32_t type,
+                                   const void *value, size_t value_bytes)
+{
+    struct appender appender = appender_begin(slot);
+    uint64_t bit = 1ULL << key.filter;
+
+    if (key.id != 0 || (slot->text_keys & bit) != 0 || appender.tag_count >= TRACEZ_TAGS_MAX ||
+        !appender_add(&appender, type, key, value, value_bytes)) {
+        return false;
+    }
+    slot->text_keys |= bit;
+    appender.tag_count++;
+    appender_end(&appender, slot);
+    return true;
+}
+
+static inline bool append_known_tag(struct slot *slot, uint32_t key_id, uint32_t type,
+                                    const void *value, size_t value_bytes)
+{
+    struct appender appender = appender_begin(slot);
+
+    if (!appender_add_tag(&appender, key_id, type, value, value_bytes)) {
+        return false;
+    }
+    appender_end(&appender, slot);
+    return true;
+}
+
 /* A value that is stored as it is, byte for byte, and any key. */
 static inline void set_plain_locked(struct slot *slot, struct key key, uint32_t type,
                                     const void *bytes, size_t byte_count)
 {
     if (key.text == NULL) {
         span_refuse(slot, &slot->record.tags_refused, 1);
-    } else if (!span_append_tag_short(slot, key, type, bytes, byte_count)) {
+    } else if (!append_text_tag(slot, key, type, bytes, byte_count)) {
         unsigned char *value = place_tag(slot, key, type, byte_count);
         if (value != NULL) {
             entry_copy(value, bytes, byte_count);
@@ -222,9 +259,7 @@ void tracez_span_set_bytes(struct tracez_span span, const char *key, const char 
         return;
     }
     if (id != 0 && slot_try_lock(slot, span.generation)) {
-        bool done =
-            value_bytes <= slot->max_tag_bytes &&
-            span_append_tag_short(slot, key_of_id(id), TRACEZ_TAG_STRING, value, value_bytes);
+        bool done = append_known_tag(slot, id, TRACEZ_TAG_STRING, value, value_bytes);
         span_unlock(slot, span);
         if (done) {
             return;
@@ -254,8 +289,7 @@ void tracez_span_set_int(struct tracez_span span, const char *key, int64_t value
         return;
     }
     if (id != 0 && slot_try_lock(slot, span.generation)) {
-        bool done =
-            span_append_tag_short(slot, key_of_id(id), TRACEZ_TAG_INT, &value, sizeof(value));
+        bool done = append_known_tag(slot, id, TRACEZ_TAG_INT, &value, sizeof(value));
         span_unlock(slot, span);
         if (done) {
             return;
