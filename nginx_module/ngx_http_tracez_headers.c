@@ -18,11 +18,35 @@ static ngx_str_t  ngx_http_tracez_traceparent = ngx_string("traceparent");
 static ngx_str_t  ngx_http_tracez_tracestate = ngx_string("tracestate");
 
 
+static uint64_t
+ngx_http_tracez_get_lower(u_char *p)
+{
+    uint64_t  letters;
+
+    ngx_memcpy(&letters, p, 8);
+
+    return letters | 0x2020202020202020;
+}
+
+
+/* The names have 8 to 16 bytes, all of them letters, so that setting bit 5 is
+ * lowering the case. Every header of every request is looked at. */
+
 static ngx_uint_t
 ngx_http_tracez_is_header(ngx_table_elt_t *h, ngx_str_t *name)
 {
-    return h->key.len == name->len
-           && ngx_strncasecmp(h->key.data, name->data, name->len) == 0;
+    size_t  last;
+
+    if (h->key.len != name->len) {
+        return 0;
+    }
+
+    last = name->len - 8;
+
+    return ngx_http_tracez_get_lower(h->key.data)
+           == ngx_http_tracez_get_lower(name->data)
+           && ngx_http_tracez_get_lower(h->key.data + last)
+              == ngx_http_tracez_get_lower(name->data + last);
 }
 
 
@@ -252,6 +276,20 @@ ngx_http_tracez_drop_empty_parts(ngx_list_t *list)
 }
 
 
+/* ngx_hash_key() of both names, which are alike but for their ends */
+
+#define ngx_http_tracez_hash_trace                                            \
+    ngx_hash(ngx_hash(ngx_hash(ngx_hash('t', 'r'), 'a'), 'c'), 'e')
+
+#define ngx_http_tracez_hash_traceparent                                      \
+    ngx_hash(ngx_hash(ngx_hash(ngx_hash(ngx_hash(ngx_hash(                    \
+        ngx_http_tracez_hash_trace, 'p'), 'a'), 'r'), 'e'), 'n'), 't')
+
+#define ngx_http_tracez_hash_tracestate                                       \
+    ngx_hash(ngx_hash(ngx_hash(ngx_hash(ngx_hash(                             \
+        ngx_http_tracez_hash_trace, 's'), 't'), 'a'), 't'), 'e')
+
+
 static void
 ngx_http_tracez_set_line(ngx_table_elt_t *h, ngx_str_t *name, ngx_str_t *value)
 {
@@ -259,7 +297,9 @@ ngx_http_tracez_set_line(ngx_table_elt_t *h, ngx_str_t *name, ngx_str_t *value)
 
     h->key = *name;
     h->lowcase_key = name->data;
-    h->hash = ngx_hash_key(name->data, name->len);
+    h->hash = (name == &ngx_http_tracez_traceparent)
+              ? ngx_http_tracez_hash_traceparent
+              : ngx_http_tracez_hash_tracestate;
     h->value = *value;
 }
 
