@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Links and plain blocks: what a reader clicks on or copies exists and is well-formed."""
+"""What a reader clicks on, copies or looks up exists and is well-formed."""
 
 import json
+import re
 
 import pytest
 
@@ -46,3 +47,22 @@ def test_the_drop_reasons_are_all_explained():
 
     assert len(reasons) > 5
     assert [reason for reason in reasons if "`%s`" % reason not in explained] == []
+
+
+def named_tests():
+    """(file, test) of everything that docs/reliability.md names behind a file of tests."""
+    found, file = [], None
+    for name in re.findall(r"`([\w/]+(?:\.c|\.py)?)`", (markdown.ROOT / "docs/reliability.md")
+                           .read_text().split("## Faults and tests")[1]):
+        if name.endswith((".c", ".py")):
+            file = name
+        elif file and name.count("_") > 2:
+            found.append((file, name))
+    return found
+
+
+@pytest.mark.parametrize("file, test", named_tests())
+def test_every_test_that_is_named_exists(file, test):
+    [path] = (markdown.ROOT / "tests").rglob(file)
+
+    assert re.search(r"(START_TEST\(|def )%s\b" % test, path.read_text())
