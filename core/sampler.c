@@ -7,33 +7,28 @@
  * (its id's right-most 56 bits, or rv: in tracestate) is at least the threshold (1 - rate) x 2^56.
  * Whoever sees the same trace id decides alike, and a trace kept at a low rate is kept at every
  * higher one. */
-#include "tracestate.h"
+#include "sampler.h"
 
-#include <tracez/tracez.h>
+#include "tracestate.h"
 
 #define RANDOMNESS_BITS 56
 
-static const char reason_always[] = "always";
-static const char reason_never[] = "never";
-static const char reason_ratio[] = "ratio";
-static const char reason_parent[] = "parent";
+void sampler_decide_always(const struct tracez_sampler *sampler,
+                           const struct tracez_sampling_query *query,
+                           struct tracez_sampling_decision *decision)
+{
+    (void)sampler;
+    (void)query;
+    *decision = sampler_always();
+}
 
-static void decide_always(const struct tracez_sampler *sampler,
+void sampler_decide_never(const struct tracez_sampler *sampler,
                           const struct tracez_sampling_query *query,
                           struct tracez_sampling_decision *decision)
 {
     (void)sampler;
     (void)query;
-    *decision = (struct tracez_sampling_decision){true, true, 1.0, 0, reason_always};
-}
-
-static void decide_never(const struct tracez_sampler *sampler,
-                         const struct tracez_sampling_query *query,
-                         struct tracez_sampling_decision *decision)
-{
-    (void)sampler;
-    (void)query;
-    *decision = (struct tracez_sampling_decision){false, false, 0.0, 0, reason_never};
+    *decision = sampler_never();
 }
 
 static uint64_t randomness_of(const struct tracez_sampling_query *query)
@@ -58,31 +53,30 @@ static void decide_ratio(const struct tracez_sampler *sampler,
     bool keep = randomness_of(query) >= sampler->threshold;
 
     *decision = (struct tracez_sampling_decision){keep, keep, sampler->rate,
-                                                  keep ? sampler->threshold : 0, reason_ratio};
+                                                  keep ? sampler->threshold : 0, "ratio"};
 }
 
-static void decide_by_parent(const struct tracez_sampler *sampler,
-                             const struct tracez_sampling_query *query,
-                             struct tracez_sampling_decision *decision)
+void sampler_decide_by_parent(const struct tracez_sampler *sampler,
+                              const struct tracez_sampling_query *query,
+                              struct tracez_sampling_decision *decision)
 {
     const struct tracez_sampler *root = sampler->state;
 
     if (query->parent == NULL) {
         root->decide(root, query, decision);
-        return;
+    } else {
+        *decision = sampler_by_parent(query->parent);
     }
-    bool keep = (query->parent->flags & TRACEZ_FLAG_SAMPLED) != 0;
-    *decision = (struct tracez_sampling_decision){keep, keep, keep ? 1.0 : 0.0, 0, reason_parent};
 }
 
 struct tracez_sampler tracez_sampler_always(void)
 {
-    return (struct tracez_sampler){.decide = decide_always, .rate = 1.0};
+    return (struct tracez_sampler){.decide = sampler_decide_always, .rate = 1.0};
 }
 
 struct tracez_sampler tracez_sampler_never(void)
 {
-    return (struct tracez_sampler){.decide = decide_never};
+    return (struct tracez_sampler){.decide = sampler_decide_never};
 }
 
 struct tracez_sampler tracez_sampler_ratio(double rate)
@@ -102,8 +96,9 @@ struct tracez_sampler tracez_sampler_ratio(double rate)
 
 struct tracez_sampler tracez_sampler_parent_based(const struct tracez_sampler *root)
 {
-    static const struct tracez_sampler always = {.decide = decide_always, .rate = 1.0};
+    static const struct tracez_sampler always = {.decide = sampler_decide_always, .rate = 1.0};
 
     root = root == NULL ? &always : root;
-    return (struct tracez_sampler){.decide = decide_by_parent, .state = root, .rate = root->rate};
+    return (struct tracez_sampler){
+        .decide = sampler_decide_by_parent, .state = root, .rate = root->rate};
 }

@@ -11,6 +11,7 @@
 #include "config.h"
 #include "context.h"
 #include "ids.h"
+#include "sampler.h"
 
 #include <string.h>
 
@@ -41,41 +42,55 @@ bool tracez_span_is_recording(struct tracez_span span)
 
 /* ---- Start ----------------------------------------------------------------------------------- */
 
-static void set_own_context(struct tracez_context *own, const struct tracez_context *parent)
+static inline enum tracez_span_kind kind_of(const struct tracez_span_options *options)
 {
-    *own = (struct tracez_context){0};
-    if (parent != NULL) {
-        memcpy(own->trace_id, parent->trace_id, TRACEZ_TRACE_ID_BYTES);
-        own->flags = parent->flags & TRACEZ_FLAG_RANDOM;
-        own->tracestate = parent->tracestate;
-        own->tracestate_bytes = parent->tracestate_bytes;
-        own->threshold = parent->threshold;
-    } else {
-        own->flags = TRACEZ_FLAG_RANDOM;
-    }
-    ids_make(parent != NULL ? NULL : own->trace_id, own->span_id);
+    return options->kind == 0 ? TRACEZ_KIND_INTERNAL : options->kind;
 }
 
-static void decide(struct tracez_tracer *tracer, const struct tracez_span_options *options,
-                   const struct tracez_context *parent, struct tracez_context *own,
-                   struct tracez_sampling_decision *decision)
+/* Who the span will be; flags come last, with the decision. */
+static inline void set_own_context(struct tracez_context *own, const struct tracez_context *parent)
 {
-    const struct tracez_sampler *sampler =
-        options->sampler != NULL ? options->sampler : &tracer->sampler;
+    if (parent != NULL) {
+        ids_copy_trace(own->trace_id, parent->trace_id);
+        own->threshold = parent->threshold;
+        own->tracestate = parent->tracestate;
+        own->tracestate_bytes = parent->tracestate_bytes;
+        ids_make(NULL, own->span_id);
+    } else {
+        own->threshold = 0;
+        own->tracestate = NULL;
+        own->tracestate_bytes = 0;
+        ids_make(own->trace_id, own->span_id);
+    }
+    own->flags = 0;
+    own->is_remote = false;
+}
+
+static inline void hand_out(struct tracez_context *to, const struct tracez_context *own)
+{
+    ids_copy_trace(to->trace_id, own->trace_id);
+    ids_copy_span(to->span_id, own->span_id);
+    to->flags = own->flags;
+    to->is_remote = false;
+    to->threshold = own->threshold;
+    to->tracestate = own->tracestate;
+    to->tracestate_bytes = own->tracestate_bytes;
+}
+
+static __attribute__((noinline)) struct tracez_sampling_decision
+ask(const struct tracez_sampler *sampler, const struct tracez_span_options *options,
+    const struct tracez_context *parent, const struct tracez_context *own)
+{
+    struct tracez_sampling_decision decision = {0};
     const struct tracez_sampling_query query = {
         .parent = parent,
         .trace_id = own->trace_id,
-        .kind = options->kind == 0 ? TRACEZ_KIND_INTERNAL : options->kind,
+        .kind = kind_of(options),
         .name = options->name,
     };
 
-    sampler->decide(sampler, &query, decision);
-    if (decision->sampled) {
-        own->flags |= TRACEZ_FLAG_SAMPLED;
-    }
-    if (decision->threshold != 0) {
-        own->threshold = decision->threshold;
-    }
+    sampler->decide(sampler, &query, &decision);
+    return decision;
 }
 
 static void set_times(struct tracez_tracer *tracer, struct slot *slot, uint64_t start_unix_ns)
@@ -130,24 +145,25 @@ static uint32_t resource_row(const struct tracez_tracer *tracer, uint32_t resour
 
 /* Room for the span and its ids, name and times; the slot is not locked, as nobody has its handle
  * yet. */
-static void fill_slot(struct tracez_tracer *tracer, struct slot *slot,
-                      const struct tracez_span_options *options,
-                      const struct tracez_context *parent, const struct tracez_context *own)
+static inline void fill_slot(struct tracez_tracer *tracer, struct slot *slot,
+                             const struct tracez_span_options *options,
+                             const struct tracez_context *parent, const struct tracez_context *own)
 {
     struct record_header *record = &slot->record;
 
+    slot->tracer = tracer;
     slot->collector = options->collector != NULL ? options->collector : tracer->takes_all;
     slot->max_tag_bytes = max_tag_bytes(tracer, options);
     *record = (struct record_header){
         .version = RECORD_VERSION,
-        .kind = (uint8_t)(options->kind == 0 ? TRACEZ_KIND_INTERNAL : options->kind),
+        .kind = (uint8_t)kind_of(options),
         .flags = own->flags,
         .resource = (uint16_t)resource_row(tracer, options->resource),
     };
-    memcpy(record->trace_id, own->trace_id, TRACEZ_TRACE_ID_BYTES);
-    memcpy(record->span_id, own->span_id, TRACEZ_SPAN_ID_BYTES);
+    ids_copy_trace(record->trace_id, own->trace_id);
+    ids_copy_span(record->span_id, own->span_id);
     if (parent != NULL) {
-        memcpy(record->parent_span_id, parent->span_id, TRACEZ_SPAN_ID_BYTES);
+        ids_copy_span(record->parent_span_id, parent->span_id);
         record->status = parent->is_remote ? RECORD_PARENT_IS_REMOTE : 0;
     }
     append_name(slot, options->name);
@@ -157,50 +173,83 @@ static void fill_slot(struct tracez_tracer *tracer, struct slot *slot,
     set_times(tracer, slot, options->start_unix_ns);
 }
 
-/* Nothing is traced here: hand the parent on as it is. */
-static struct tracez_span pass_through(const struct tracez_span_options *options,
-                                       struct tracez_context *own_context)
+static __attribute__((noinline)) struct tracez_span
+record(struct tracez_tracer *tracer, const struct tracez_span_options *options,
+       const struct tracez_context *parent, const struct tracez_context *own)
 {
-    if (own_context != NULL && own_context != options->parent) {
-        *own_context = options->parent != NULL ? *options->parent : (struct tracez_context){0};
+    struct ledger_writer writer = tracer_writer(tracer);
+    struct tracez_span span;
+
+    ledger_count(writer, &writer.line->recorded);
+    span.slot = slot_take(&tracer->slots, writer.index, &span.generation);
+    if (span.slot == NULL) {
+        ledger_count(writer, &writer.line->dropped[TRACEZ_DROP_NO_SLOT]);
+        return (struct tracez_span){0};
     }
-    if (options->decision != NULL) {
-        *options->decision = (struct tracez_sampling_decision){.reason = "never"};
+    fill_slot(tracer, span.slot, options, parent, own);
+    return span;
+}
+
+/* Nothing is traced here: hand the parent on as it is. */
+static __attribute__((noinline)) struct tracez_span
+pass_through(const struct tracez_context *parent, struct tracez_context *own_context,
+             struct tracez_sampling_decision *decision)
+{
+    if (own_context != NULL && own_context != parent) {
+        *own_context = parent != NULL ? *parent : (struct tracez_context){0};
+    }
+    if (decision != NULL) {
+        *decision = sampler_never();
     }
     return (struct tracez_span){0};
 }
 
-struct tracez_span tracez_span_start_with(struct tracez_tracer *tracer,
-                                          const struct tracez_span_options *options,
-                                          struct tracez_context *own_context)
+/* Options that are complete: a name that is given by itself (NUL-terminated, not NULL) is measured
+ * late, as what is not recorded does not need its length. */
+static inline struct tracez_span_options complete(const struct tracez_span_options *options,
+                                                  const char *name)
+{
+    struct tracez_span_options completed = *options;
+
+    if (name != NULL) {
+        completed.name = (struct tracez_text){name, strlen(name)};
+    }
+    return completed;
+}
+
+/* Both forms of start, each compiled into one piece. */
+static inline __attribute__((always_inline)) struct tracez_span
+start_span(struct tracez_tracer *tracer, const struct tracez_span_options *options,
+           const char *name, struct tracez_context *own_context)
 {
     const struct tracez_context *parent =
         context_is_valid(options->parent) ? options->parent : NULL;
-    struct tracez_sampling_decision decision = {0};
-    struct tracez_context own;
+    struct tracez_sampling_decision decision;
     struct tracez_span span = {0};
+    struct tracez_context own;
 
     if (tracer == NULL || tracer_is_inert(tracer)) {
-        return pass_through(options, own_context);
+        return pass_through(options->parent, own_context, options->decision);
     }
-    struct ledger_writer writer = tracer_writer(tracer);
+    const struct tracez_sampler *sampler =
+        options->sampler != NULL ? options->sampler : &tracer->sampler;
     set_own_context(&own, parent);
-    decide(tracer, options, parent, &own, &decision);
-    if (!decision.record) {
-        ledger_count(writer, &writer.line->not_recorded);
+    if (!sampler_is_usual(sampler, parent, &decision)) {
+        const struct tracez_span_options completed = complete(options, name);
+        decision = ask(sampler, &completed, parent, &own);
+        own.threshold = decision.threshold != 0 ? decision.threshold : own.threshold;
+    }
+    own.flags = parent != NULL ? parent->flags & TRACEZ_FLAG_RANDOM : TRACEZ_FLAG_RANDOM;
+    own.flags |= decision.sampled ? TRACEZ_FLAG_SAMPLED : 0;
+    if (decision.record) {
+        const struct tracez_span_options completed = complete(options, name);
+        span = record(tracer, &completed, parent, &own);
     } else {
-        ledger_count(writer, &writer.line->recorded);
-        struct slot *slot = slot_take(&tracer->slots, writer.index, &span.generation);
-        if (slot != NULL) {
-            fill_slot(tracer, slot, options, parent, &own);
-            span.slot = slot;
-        } else {
-            ledger_count(writer, &writer.line->dropped[TRACEZ_DROP_NO_SLOT]);
-            span.generation = 0;
-        }
+        struct ledger_writer writer = tracer_writer(tracer);
+        ledger_count(writer, &writer.line->not_recorded);
     }
     if (own_context != NULL) {
-        *own_context = own;
+        hand_out(own_context, &own);
     }
     if (options->decision != NULL) {
         *options->decision = decision;
@@ -208,17 +257,20 @@ struct tracez_span tracez_span_start_with(struct tracez_tracer *tracer,
     return span;
 }
 
+struct tracez_span tracez_span_start_with(struct tracez_tracer *tracer,
+                                          const struct tracez_span_options *options,
+                                          struct tracez_context *own_context)
+{
+    return start_span(tracer, options, NULL, own_context);
+}
+
 struct tracez_span tracez_span_start(struct tracez_tracer *tracer, enum tracez_span_kind kind,
                                      const char *name, const struct tracez_context *parent,
                                      struct tracez_context *own_context)
 {
-    const struct tracez_span_options options = {
-        .kind = kind,
-        .name = {name, name == NULL ? 0 : strlen(name)},
-        .parent = parent,
-    };
+    const struct tracez_span_options options = {.kind = kind, .parent = parent};
 
-    return tracez_span_start_with(tracer, &options, own_context);
+    return start_span(tracer, &options, name, own_context);
 }
 
 /* ---- In between ------------------------------------------------------------------------------ */

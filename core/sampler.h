@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Samplers within the core. The usual ones are recognised by their functions' addresses, so that
+ * most starts decide without a call; what they decide is written here once. */
+#ifndef TRACEZ_CORE_SAMPLER_H
+#define TRACEZ_CORE_SAMPLER_H
+
+#include <tracez/tracez.h>
+
+void sampler_decide_always(const struct tracez_sampler *sampler,
+                           const struct tracez_sampling_query *query,
+                           struct tracez_sampling_decision *decision);
+void sampler_decide_never(const struct tracez_sampler *sampler,
+                          const struct tracez_sampling_query *query,
+                          struct tracez_sampling_decision *decision);
+/* state is the sampler of roots. */
+void sampler_decide_by_parent(const struct tracez_sampler *sampler,
+                              const struct tracez_sampling_query *query,
+                              struct tracez_sampling_decision *decision);
+
+static inline struct tracez_sampling_decision sampler_always(void)
+{
+    return (struct tracez_sampling_decision){true, true, 1.0, 0, "always"};
+}
+
+static inline struct tracez_sampling_decision sampler_never(void)
+{
+    return (struct tracez_sampling_decision){false, false, 0.0, 0, "never"};
+}
+
+static inline struct tracez_sampling_decision sampler_by_parent(const struct tracez_context *parent)
+{
+    bool keep = (parent->flags & TRACEZ_FLAG_SAMPLED) != 0;
+
+    return (struct tracez_sampling_decision){keep, keep, keep ? 1.0 : 0.0, 0, "parent"};
+}
+
+/* False: the sampler has to be called. */
+static inline bool sampler_is_usual(const struct tracez_sampler *sampler,
+                                    const struct tracez_context *parent,
+                                    struct tracez_sampling_decision *decision)
+{
+    if (sampler->decide == sampler_decide_by_parent) {
+        if (parent != NULL) {
+            *decision = sampler_by_parent(parent);
+            return true;
+        }
+        sampler = sampler->state;
+    }
+    if (sampler->decide == sampler_decide_always) {
+        *decision = sampler_always();
+        return true;
+    }
+    if (sampler->decide == sampler_decide_never) {
+        *decision = sampler_never();
+        return true;
+    }
+    return false;
+}
+
+#endif
