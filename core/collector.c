@@ -259,14 +259,15 @@ void collector_push(const struct tracez_collector *collector, struct ledger_writ
 void tracez_collector_on_batch(struct tracez_collector *collector, uint32_t batch_spans,
                                tracez_wake_fn wake, void *state)
 {
-    /* A small shard would be full before a batch is; then it wakes at half of its size. */
-    uint32_t half = (collector->shards[0].spans_max + 1) / 2;
+    /* A small shard would be full before a batch is. Whoever is woken twice between empty and half
+     * full sees it half full before it is full, whatever was read in between. */
+    uint32_t quarter = (collector->shards[0].spans_max + 3) / 4;
 
     collector->wake = wake;
     collector->wake_state = state;
-    collector->wake_spans = wake == NULL         ? SHARD_NEVER_WAKE
-                            : batch_spans < half ? batch_spans
-                                                 : half;
+    collector->wake_spans = wake == NULL            ? SHARD_NEVER_WAKE
+                            : batch_spans < quarter ? batch_spans
+                                                    : quarter;
 }
 
 /* ---- Stats ----------------------------------------------------------------------------------- */
@@ -290,7 +291,7 @@ static struct fill fill_of(const struct tracez_collector *collector)
         uint64_t published = atomic_load_explicit(&shard->published, memory_order_acquire);
         fill.inflight += position_spans(acknowledged, read);
         fill.queued += position_spans(read, published);
-        fill.used_bytes += shard_used_bytes(&collector->shards[i]);
+        fill.used_bytes += shard_bytes_between(&collector->shards[i], acknowledged, published);
     }
     return fill;
 }
@@ -335,11 +336,11 @@ bool tracez_collector_is_pressed(const struct tracez_collector *collector)
 {
     for (uint32_t i = 0; i < collector->geometry.shard_count; i++) {
         const struct shard_view *view = &collector->shards[i];
+        /* Relaxed: an estimate. */
         uint64_t read = atomic_load_explicit(&view->shard->read, memory_order_relaxed);
         uint64_t published = atomic_load_explicit(&view->shard->published, memory_order_relaxed);
-        if (position_spans(read, published) > view->spans_max / 2 ||
-            (position_spans(read, published) > 0 &&
-             shard_used_bytes(view) > view->ring_bytes / 2)) {
+        if (position_spans(read, published) >= (view->spans_max + 1) / 2 ||
+            shard_bytes_between(view, read, published) >= view->ring_bytes / 2) {
             return true;
         }
     }

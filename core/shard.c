@@ -83,8 +83,10 @@ static inline enum shard_push push_locked(const struct shard_view *view,
     atomic_store_explicit(&shard->published,
                           position_make(end == view->ring_bytes ? 0 : end, spans),
                           memory_order_release);
-    if (spans - shard->woken_at >= wake_spans) {
+    shard->woken_bytes += bytes;
+    if (spans - shard->woken_at >= wake_spans || shard->woken_bytes >= view->ring_bytes / 4) {
         shard->woken_at = spans;
+        shard->woken_bytes = 0;
         return SHARD_PUSHED_BATCH;
     }
     return SHARD_PUSHED;
@@ -164,16 +166,13 @@ size_t shard_read(const struct shard_view *view, size_t spans_max, tracez_read_f
     return taken;
 }
 
-uint32_t shard_used_bytes(const struct shard_view *view)
+uint32_t shard_bytes_between(const struct shard_view *view, uint64_t from, uint64_t to)
 {
-    /* Relaxed: an estimate for stats. */
-    uint64_t published = atomic_load_explicit(&view->shard->published, memory_order_relaxed);
-    uint64_t acknowledged = atomic_load_explicit(&view->shard->acknowledged, memory_order_relaxed);
-    uint32_t write = position_offset(published);
-    uint32_t freed = position_offset(acknowledged);
+    uint32_t begin = position_offset(from);
+    uint32_t end = position_offset(to);
 
-    if (position_spans(acknowledged, published) == 0) {
+    if (position_spans(from, to) == 0) {
         return 0;
     }
-    return write > freed ? write - freed : view->ring_bytes - freed + write;
+    return end > begin ? end - begin : view->ring_bytes - begin + end;
 }

@@ -33,6 +33,7 @@ struct shard {
     _Alignas(CACHE_LINE) _Atomic uint32_t lock; /* 0, or the writer's index + 1 */
     uint32_t woken_at;                          /* span count at the last wake */
     _Atomic uint64_t published;
+    uint32_t woken_bytes; /* pushed since the last wake */
 
     /* Written by the holder of the lease. */
     _Alignas(CACHE_LINE) _Atomic uint64_t read;
@@ -49,7 +50,7 @@ struct shard_view {
 
 enum shard_push {
     SHARD_PUSHED,
-    SHARD_PUSHED_BATCH, /* and wake_spans were pushed since this was last returned */
+    SHARD_PUSHED_BATCH, /* and wake_spans, or a quarter of the ring, since this was last returned */
     SHARD_TAKEN,
     SHARD_FULL
 };
@@ -57,7 +58,7 @@ enum shard_push {
 #define SHARD_NEVER_WAKE UINT32_MAX
 
 /* Copies a finished span in: the header, and its entries behind it. writer_index is for the lock
- * word; after wake_spans spans, SHARD_PUSHED_BATCH. */
+ * word; after wake_spans spans, or many bytes, SHARD_PUSHED_BATCH. */
 enum shard_push shard_push(const struct shard_view *view, uint32_t writer_index,
                            const struct record_header *record, uint32_t wake_spans);
 
@@ -72,7 +73,7 @@ static inline uint32_t position_spans(uint64_t from, uint64_t to)
     return (uint32_t)to - (uint32_t)from;
 }
 
-/* Bytes of the ring in use, from acknowledged to published. */
-uint32_t shard_used_bytes(const struct shard_view *view);
+/* Bytes of the ring between two positions, of which the second is not before the first. */
+uint32_t shard_bytes_between(const struct shard_view *view, uint64_t from, uint64_t to);
 
 #endif

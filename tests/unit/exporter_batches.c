@@ -68,6 +68,24 @@ END_TEST
 
 /* ---- Bounds -------------------------------------------------------------------------------- */
 
+/* Spans may be long, their number is given, and all are in one shard. */
+static struct exporting exporting_init_large(uint32_t spans_max)
+{
+    const struct tracez_collector_config collector = {
+        .name = "large", .spans_max = spans_max, .writers = 1};
+    struct exporting exporting = exporting_init(NULL, 0);
+    struct tracez_config config;
+
+    tracez_tracer_destroy(exporting.tracer);
+    tracez_config_init(&config);
+    config.collectors = &collector;
+    config.collector_count = 1;
+    config.span_bytes_max = 65536;
+    config.max_tag_bytes = 32000;
+    exporting.tracer = tracer_create(&config);
+    return exporting;
+}
+
 static void pass_large_spans(struct tracez_tracer *tracer, size_t count, size_t tag_bytes)
 {
     char *value = malloc(tag_bytes);
@@ -105,13 +123,7 @@ END_TEST
 
 START_TEST(a_span_that_no_body_can_hold_is_dropped_as_oversize_and_costs_no_other)
 {
-    struct exporting exporting = exporting_init(NULL, 0);
-    struct tracez_config large;
-    tracez_tracer_destroy(exporting.tracer);
-    tracez_config_init(&large);
-    large.span_bytes_max = 65536;
-    large.max_tag_bytes = 32000;
-    exporting.tracer = tracer_create(&large);
+    struct exporting exporting = exporting_init_large(8192);
     exporting.config.max_batch_bytes = 65536;
     exporting_start(&exporting);
 
@@ -236,12 +248,7 @@ END_TEST
 
 START_TEST(a_buffer_that_is_smaller_than_a_batch_is_emptied_when_it_is_half_full)
 {
-    struct exporting exporting = exporting_init(NULL, 0);
-    struct tracez_config small;
-    tracez_tracer_destroy(exporting.tracer);
-    tracez_config_init(&small);
-    small.spans_max = 20;
-    exporting.tracer = tracer_create(&small);
+    struct exporting exporting = exporting_init_large(20);
     exporting.config.batch_size = 1000;
     exporting_start(&exporting);
 
@@ -253,6 +260,24 @@ START_TEST(a_buffer_that_is_smaller_than_a_batch_is_emptied_when_it_is_half_full
 
     ck_assert_uint_eq(early, 0);
     ck_assert_uint_eq(exporting_end(&exporting).accepted, 10);
+}
+END_TEST
+
+START_TEST(a_buffer_that_few_large_spans_fill_is_emptied_when_it_is_half_full)
+{
+    struct exporting exporting = exporting_init_large(8192);
+    exporting.config.batch_size = 10000;
+    exporting_start(&exporting);
+
+    /* For 8192 spans there are 4 MiB: fewer than 400 of these fill half of it. */
+    pass_large_spans(exporting.tracer, 300, 6000);
+    wait_turn(&exporting);
+    size_t early = backend_request_count(exporting.backend);
+    pass_large_spans(exporting.tracer, 100, 6000);
+    backend_wait_requests(exporting.backend, 1);
+
+    ck_assert_uint_eq(early, 0);
+    exporting_end(&exporting);
 }
 END_TEST
 
@@ -403,6 +428,7 @@ int main(void)
     tcase_add_test(reasons, a_batch_leaves_when_the_interval_is_over);
     tcase_add_test(reasons, a_flush_sends_what_is_there_in_full_batches);
     tcase_add_test(reasons, a_buffer_that_is_smaller_than_a_batch_is_emptied_when_it_is_half_full);
+    tcase_add_test(reasons, a_buffer_that_few_large_spans_fill_is_emptied_when_it_is_half_full);
     tcase_add_test(reasons, what_was_buffered_before_the_start_leaves_at_once);
     tcase_add_test(reasons, every_collector_of_a_tracer_is_emptied);
     tcase_add_test(wire, a_batch_is_one_post_request_with_the_configured_headers);
