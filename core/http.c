@@ -3,7 +3,6 @@
  * HTTP semantics for every adapter: OpenTelemetry's HTTP semantic conventions 1.44.0 (span name,
  * methods, status, error.type), and the redaction of queries. Works on (pointer, length) text,
  * allocates nothing. */
-#include "appender.h"
 #include "span.h"
 
 #include <tracez/http.h>
@@ -74,7 +73,7 @@ static size_t cut_at_character(const char *text, size_t text_bytes, size_t max_b
     return bytes;
 }
 
-static void append(struct output *output, const char *text, size_t text_bytes)
+static inline void append(struct output *output, const char *text, size_t text_bytes)
 {
     size_t bytes = cut_at_character(text, text_bytes, output->bytes_max - output->bytes);
 
@@ -179,37 +178,26 @@ size_t tracez_http_redact_query(struct tracez_text query, const struct tracez_te
 
 /* ---- Request and response -------------------------------------------------------------------- */
 
-/* The long way for a tag. The appender goes in and out by value, as one whose address is known
- * elsewhere would not stay in registers. */
-static __attribute__((noinline)) struct appender
-add_long(struct slot *slot, struct appender appender, const struct tracez_tag *tag)
-{
-    appender_end(&appender, slot);
-    span_set_tag_locked(slot, tag);
-    return appender_begin(slot);
-}
+/* Which text of a request becomes which tag, unless it is empty. */
+#define REQUEST_TEXTS(X)                                                                           \
+    X(URL_SCHEME, scheme)                                                                          \
+    X(URL_PATH, path)                                                                              \
+    X(HTTP_ROUTE, route)                                                                           \
+    X(SERVER_ADDRESS, server_address)                                                              \
+    X(CLIENT_ADDRESS, client_address)                                                              \
+    X(NETWORK_PEER_ADDRESS, peer_address)                                                          \
+    X(NETWORK_PROTOCOL_VERSION, protocol_version)                                                  \
+    X(USER_AGENT_ORIGINAL, user_agent)
 
-static inline __attribute__((always_inline)) void
-add_text(struct slot *slot, struct appender *appender, uint32_t key_id, struct tracez_text value)
-{
-    if (value.bytes > 0 &&
-        !appender_add_tag(appender, key_id, TRACEZ_TAG_STRING, value.text, value.bytes)) {
-        const struct tracez_tag tag = {
-            .key = tracez_keys[key_id], .type = TRACEZ_TAG_STRING, .value.string = value};
-        *appender = add_long(slot, *appender, &tag);
-    }
-}
+#define REQUEST_TAGS_MAX 11
+#define REQUEST_OTHER_BYTES 32 /* values of the method and the ports */
 
-static inline void add_port(struct slot *slot, struct appender *appender, uint32_t key_id, int port)
-{
-    int64_t value = port;
-
-    if (value > 0 && !appender_add_tag(appender, key_id, TRACEZ_TAG_INT, &value, sizeof(value))) {
-        const struct tracez_tag tag = {
-            .key = tracez_keys[key_id], .type = TRACEZ_TAG_INT, .value.integer = value};
-        *appender = add_long(slot, *appender, &tag);
-    }
-}
+static const uint64_t request_keys =
+#define REQUEST_KEY(name, field) KEY_BIT(TRACEZ_KEY_ID_##name) |
+    REQUEST_TEXTS(REQUEST_KEY)
+#undef REQUEST_KEY
+        KEY_BIT(TRACEZ_KEY_ID_HTTP_REQUEST_METHOD) |
+    KEY_BIT(TRACEZ_KEY_ID_SERVER_PORT) | KEY_BIT(TRACEZ_KEY_ID_NETWORK_PEER_PORT);
 
 static __attribute__((noinline)) void set_query(struct slot *slot,
                                                 const struct tracez_http_request *request)
@@ -232,71 +220,122 @@ static __attribute__((noinline)) void set_query(struct slot *slot,
     }
 }
 
-/* Which text of a request becomes which tag. */
-static const struct {
-    uint8_t key_id;
-    uint8_t offset;
-} request_texts[] = {
-    {TRACEZ_KEY_ID_URL_SCHEME, offsetof(struct tracez_http_request, scheme)},
-    {TRACEZ_KEY_ID_URL_PATH, offsetof(struct tracez_http_request, path)},
-    {TRACEZ_KEY_ID_HTTP_ROUTE, offsetof(struct tracez_http_request, route)},
-    {TRACEZ_KEY_ID_SERVER_ADDRESS, offsetof(struct tracez_http_request, server_address)},
-    {TRACEZ_KEY_ID_CLIENT_ADDRESS, offsetof(struct tracez_http_request, client_address)},
-    {TRACEZ_KEY_ID_NETWORK_PEER_ADDRESS, offsetof(struct tracez_http_request, peer_address)},
-    {TRACEZ_KEY_ID_NETWORK_PROTOCOL_VERSION,
-     offsetof(struct tracez_http_request, protocol_version)},
-    {TRACEZ_KEY_ID_USER_AGENT_ORIGINAL, offsetof(struct tracez_http_request, user_agent)},
-};
-
-static __attribute__((noinline)) void set_unknown_method(struct slot *slot,
-                                                         struct tracez_text method)
+static void set_text_locked(struct slot *slot, uint32_t key_id, struct tracez_text value)
 {
-    const struct tracez_tag tags[] = {
-        {.key = TRACEZ_KEY(HTTP_REQUEST_METHOD),
-         .type = TRACEZ_TAG_STRING,
-         .value.string = TEXT_OF("_OTHER")},
-        {.key = TRACEZ_KEY(HTTP_REQUEST_METHOD_ORIGINAL),
-         .type = TRACEZ_TAG_STRING,
-         .value.string = method},
-    };
+    const struct tracez_tag tag = {
+        .key = tracez_keys[key_id], .type = TRACEZ_TAG_STRING, .value.string = value};
 
-    span_set_tag_locked(slot, &tags[0]);
-    span_set_tag_locked(slot, &tags[1]);
+    if (value.bytes > 0) {
+        span_set_tag_locked(slot, &tag);
+    }
 }
 
-/* All of it under one lock and through one appender: to start anew for each tag would cost as much
- * as the tag. */
-static void tag_request_locked(struct slot *slot, const struct tracez_http_request *request)
+static void set_port_locked(struct slot *slot, uint32_t key_id, int port)
 {
-    const struct tracez_text *method = find_method(request->method);
+    const struct tracez_tag tag = {
+        .key = tracez_keys[key_id], .type = TRACEZ_TAG_INT, .value.integer = port};
 
-    if (method == NULL && request->method.bytes > 0) {
-        set_unknown_method(slot, request->method);
+    if (port > 0) {
+        span_set_tag_locked(slot, &tag);
     }
-    if (request->query.bytes > 0) {
-        set_query(slot, request);
-    }
-    struct appender appender = appender_begin(slot);
-    if (method != NULL) {
-        add_text(slot, &appender, TRACEZ_KEY_ID_HTTP_REQUEST_METHOD, *method);
-    }
-    for (size_t i = 0; i < sizeof(request_texts) / sizeof(request_texts[0]); i++) {
-        const void *text = (const char *)request + request_texts[i].offset;
-        add_text(slot, &appender, request_texts[i].key_id, *(const struct tracez_text *)text);
-    }
-    add_port(slot, &appender, TRACEZ_KEY_ID_SERVER_PORT, request->server_port);
-    add_port(slot, &appender, TRACEZ_KEY_ID_NETWORK_PEER_PORT, request->peer_port);
-    appender_end(&appender, slot);
+}
+
+static __attribute__((noinline)) void set_request_long(struct slot *slot,
+                                                       const struct tracez_http_request *request,
+                                                       struct tracez_text method)
+{
+    set_text_locked(slot, TRACEZ_KEY_ID_HTTP_REQUEST_METHOD, method);
+#define SET(name, field) set_text_locked(slot, TRACEZ_KEY_ID_##name, request->field);
+    REQUEST_TEXTS(SET)
+#undef SET
+    set_port_locked(slot, TRACEZ_KEY_ID_SERVER_PORT, request->server_port);
+    set_port_locked(slot, TRACEZ_KEY_ID_NETWORK_PEER_PORT, request->peer_port);
+}
+
+/* Can all tags of the request be appended without looking at each? None is there yet, none is long,
+ * there is room. */
+static inline bool is_short(const struct slot *slot, const struct tracez_http_request *request)
+{
+    size_t bytes = REQUEST_TAGS_MAX * ENTRY_HEADER_BYTES + REQUEST_OTHER_BYTES;
+    bool are_short = slot->short_bytes_max > REQUEST_OTHER_BYTES;
+
+#define MEASURE(name, field)                                                                       \
+    bytes += request->field.bytes;                                                                 \
+    are_short &= request->field.bytes <= slot->short_bytes_max;
+    REQUEST_TEXTS(MEASURE)
+#undef MEASURE
+    return are_short && (slot->known_keys & request_keys) == 0 &&
+           slot->record.tag_count + REQUEST_TAGS_MAX <= TRACEZ_TAGS_MAX &&
+           bytes <= slot->entries_capacity - slot->record.entries_bytes;
+}
+
+/* Where the next entry goes, and how many tags there are with it. */
+struct place {
+    unsigned char *at;
+    uint32_t tags;
+};
+
+static inline struct place put(struct place place, uint32_t key_id, uint32_t type,
+                               const void *value, size_t value_bytes)
+{
+    entry_header_write(
+        place.at, (struct entry_header){(uint8_t)type, (uint8_t)key_id, 0, (uint16_t)value_bytes});
+    entry_copy_short(place.at + ENTRY_HEADER_BYTES, value, value_bytes);
+    return (struct place){place.at + ENTRY_HEADER_BYTES + value_bytes, place.tags + 1};
+}
+
+static inline struct place put_text(struct place place, uint32_t key_id, struct tracez_text value)
+{
+    return value.bytes > 0 ? put(place, key_id, TRACEZ_TAG_STRING, value.text, value.bytes) : place;
+}
+
+static inline struct place put_port(struct place place, uint32_t key_id, int port)
+{
+    int64_t value = port;
+
+    return port > 0 ? put(place, key_id, TRACEZ_TAG_INT, &value, sizeof(value)) : place;
+}
+
+static inline void set_request_short(struct slot *slot, const struct tracez_http_request *request,
+                                     struct tracez_text method)
+{
+    struct place place = {slot->entries + slot->record.entries_bytes, slot->record.tag_count};
+
+    place = put_text(place, TRACEZ_KEY_ID_HTTP_REQUEST_METHOD, method);
+#define PUT(name, field) place = put_text(place, TRACEZ_KEY_ID_##name, request->field);
+    REQUEST_TEXTS(PUT)
+#undef PUT
+    place = put_port(place, TRACEZ_KEY_ID_SERVER_PORT, request->server_port);
+    place = put_port(place, TRACEZ_KEY_ID_NETWORK_PEER_PORT, request->peer_port);
+    slot->record.entries_bytes = (uint32_t)(place.at - slot->entries);
+    slot->record.tag_count = (uint16_t)place.tags;
+    slot->known_keys |= request_keys; /* a filter may claim too much */
 }
 
 void tracez_http_tag_request(struct tracez_span span, const struct tracez_http_request *request)
 {
+    const struct tracez_text *known = find_method(request->method);
+    struct tracez_text method = request->method;
     struct slot *slot = span_lock(span);
 
-    if (slot != NULL) {
-        tag_request_locked(slot, request);
-        span_unlock(slot, span);
+    if (slot == NULL) {
+        return;
     }
+    if (known != NULL) {
+        method = *known;
+    } else if (method.bytes > 0) {
+        set_text_locked(slot, TRACEZ_KEY_ID_HTTP_REQUEST_METHOD_ORIGINAL, method);
+        method = (struct tracez_text)TEXT_OF("_OTHER");
+    }
+    if (is_short(slot, request)) {
+        set_request_short(slot, request, method);
+    } else {
+        set_request_long(slot, request, method);
+    }
+    if (request->query.bytes > 0) {
+        set_query(slot, request);
+    }
+    span_unlock(slot, span);
 }
 
 bool tracez_http_status_is_error(enum tracez_span_kind kind, int status_code)
@@ -315,10 +354,11 @@ void tracez_http_tag_response(struct tracez_span span, enum tracez_span_kind kin
     if (status_code > 0) {
         tracez_span_set_int(span, TRACEZ_KEY(HTTP_RESPONSE_STATUS_CODE), status_code);
     }
+    if (abort_type == NULL && tracez_http_status_is_error(kind, status_code)) {
+        snprintf(text, sizeof(text), "%d", status_code);
+        abort_type = text;
+    }
     if (abort_type != NULL) {
         tracez_span_set_error(span, abort_type, NULL);
-    } else if (tracez_http_status_is_error(kind, status_code)) {
-        snprintf(text, sizeof(text), "%d", status_code);
-        tracez_span_set_error(span, text, NULL);
     }
 }

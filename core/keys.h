@@ -10,6 +10,9 @@
 #include <string.h>
 
 #define KEY_BYTES_MAX 255
+#define KEY_BIT(filter)                                                                            \
+    (1ULL << (filter) % 64) /* in a filter of keys; a key's id is its filter                       \
+                             */
 
 struct key {
     const char *text; /* NULL: no key, as it was NULL, empty or longer than KEY_BYTES_MAX */

@@ -38,6 +38,7 @@ struct slot {
     /* The rest belongs to whoever holds the lock. */
     uint32_t entries_capacity;
     uint32_t max_tag_bytes;
+    uint32_t short_bytes_max; /* values up to here are stored as they are, without a call */
     struct tracez_collector *collector; /* NULL: the first that wants the span */
     uint64_t start_monotonic_ns;
     uint64_t known_keys; /* filter: bit key.filter is set when such a key may be there */

@@ -7,7 +7,6 @@
  * the collector. */
 #include "span.h"
 
-#include "appender.h"
 #include "config.h"
 #include "context.h"
 #include "ids.h"
@@ -79,14 +78,14 @@ static inline void hand_out(struct tracez_context *to, const struct tracez_conte
 
 static __attribute__((noinline)) struct tracez_sampling_decision
 ask(const struct tracez_sampler *sampler, const struct tracez_span_options *options,
-    const struct tracez_context *parent, const struct tracez_context *own)
+    struct tracez_text name, const struct tracez_context *parent, const struct tracez_context *own)
 {
     struct tracez_sampling_decision decision = {0};
     const struct tracez_sampling_query query = {
         .parent = parent,
         .trace_id = own->trace_id,
         .kind = kind_of(options),
-        .name = options->name,
+        .name = name,
     };
 
     sampler->decide(sampler, &query, &decision);
@@ -126,14 +125,10 @@ static __attribute__((noinline)) void append_tracestate(struct slot *slot,
     span_append_entry(slot, TRACEZ_ENTRY_TRACESTATE, (struct tracez_text){text, bytes});
 }
 
-static void append_name(struct slot *slot, struct tracez_text name)
+static inline void append_name(struct slot *slot, struct tracez_text name)
 {
-    struct appender appender = appender_begin(slot);
-
-    if (name.bytes > 0 &&
-        appender_add(&appender, TRACEZ_ENTRY_NAME, key_none(), name.text, name.bytes)) {
-        appender_end(&appender, slot);
-    } else {
+    if (name.bytes == 0 ||
+        !span_append_short(slot, TRACEZ_ENTRY_NAME, key_none(), name.text, name.bytes)) {
         span_append_entry(slot, TRACEZ_ENTRY_NAME, name); /* none, or a long one */
     }
 }
@@ -145,15 +140,17 @@ static uint32_t resource_row(const struct tracez_tracer *tracer, uint32_t resour
 
 /* Room for the span and its ids, name and times; the slot is not locked, as nobody has its handle
  * yet. */
-static inline void fill_slot(struct tracez_tracer *tracer, struct slot *slot,
-                             const struct tracez_span_options *options,
-                             const struct tracez_context *parent, const struct tracez_context *own)
+static inline void fill_slot(struct slot *slot, const struct tracez_span_options *options,
+                             struct tracez_text name, const struct tracez_context *parent,
+                             const struct tracez_context *own)
 {
+    struct tracez_tracer *tracer = slot->tracer;
     struct record_header *record = &slot->record;
 
-    slot->tracer = tracer;
     slot->collector = options->collector != NULL ? options->collector : tracer->takes_all;
     slot->max_tag_bytes = max_tag_bytes(tracer, options);
+    slot->short_bytes_max =
+        slot->max_tag_bytes < ENTRY_SHORT_BYTES ? slot->max_tag_bytes : ENTRY_SHORT_BYTES;
     *record = (struct record_header){
         .version = RECORD_VERSION,
         .kind = (uint8_t)kind_of(options),
@@ -166,7 +163,7 @@ static inline void fill_slot(struct tracez_tracer *tracer, struct slot *slot,
         ids_copy_span(record->parent_span_id, parent->span_id);
         record->status = parent->is_remote ? RECORD_PARENT_IS_REMOTE : 0;
     }
-    append_name(slot, options->name);
+    append_name(slot, name);
     if (own->tracestate_bytes > 0 || own->threshold != 0) {
         append_tracestate(slot, own);
     }
@@ -175,7 +172,8 @@ static inline void fill_slot(struct tracez_tracer *tracer, struct slot *slot,
 
 static __attribute__((noinline)) struct tracez_span
 record(struct tracez_tracer *tracer, const struct tracez_span_options *options,
-       const struct tracez_context *parent, const struct tracez_context *own)
+       struct tracez_text name, const struct tracez_context *parent,
+       const struct tracez_context *own)
 {
     struct ledger_writer writer = tracer_writer(tracer);
     struct tracez_span span;
@@ -186,7 +184,7 @@ record(struct tracez_tracer *tracer, const struct tracez_span_options *options,
         ledger_count(writer, &writer.line->dropped[TRACEZ_DROP_NO_SLOT]);
         return (struct tracez_span){0};
     }
-    fill_slot(tracer, span.slot, options, parent, own);
+    fill_slot(span.slot, options, name, parent, own);
     return span;
 }
 
@@ -204,46 +202,46 @@ pass_through(const struct tracez_context *parent, struct tracez_context *own_con
     return (struct tracez_span){0};
 }
 
-/* Options that are complete: a name that is given by itself (NUL-terminated, not NULL) is measured
- * late, as what is not recorded does not need its length. */
-static inline struct tracez_span_options complete(const struct tracez_span_options *options,
-                                                  const char *name)
-{
-    struct tracez_span_options completed = *options;
+/* What the two forms of start are given. */
+struct start {
+    const struct tracez_span_options *options;
+    const struct tracez_sampler *sampler; /* NULL: the tracer's */
+    const char *name;                     /* NULL: in the options */
+    const struct tracez_context *parent;
+    struct tracez_sampling_decision *decision; /* optional */
+};
 
-    if (name != NULL) {
-        completed.name = (struct tracez_text){name, strlen(name)};
-    }
-    return completed;
+/* Measured late: what is not recorded does not need its name's length. */
+static inline struct tracez_text name_of(const struct start *start)
+{
+    return start->name == NULL ? start->options->name
+                               : (struct tracez_text){start->name, strlen(start->name)};
 }
 
 /* Both forms of start, each compiled into one piece. */
 static inline __attribute__((always_inline)) struct tracez_span
-start_span(struct tracez_tracer *tracer, const struct tracez_span_options *options,
-           const char *name, struct tracez_context *own_context)
+start_span(struct tracez_tracer *tracer, const struct start *start,
+           struct tracez_context *own_context)
 {
-    const struct tracez_context *parent =
-        context_is_valid(options->parent) ? options->parent : NULL;
+    const struct tracez_context *parent = context_is_valid(start->parent) ? start->parent : NULL;
     struct tracez_sampling_decision decision;
     struct tracez_span span = {0};
     struct tracez_context own;
 
     if (tracer == NULL || tracer_is_inert(tracer)) {
-        return pass_through(options->parent, own_context, options->decision);
+        return pass_through(start->parent, own_context, start->decision);
     }
     const struct tracez_sampler *sampler =
-        options->sampler != NULL ? options->sampler : &tracer->sampler;
+        start->sampler != NULL ? start->sampler : &tracer->sampler;
     set_own_context(&own, parent);
     if (!sampler_is_usual(sampler, parent, &decision)) {
-        const struct tracez_span_options completed = complete(options, name);
-        decision = ask(sampler, &completed, parent, &own);
+        decision = ask(sampler, start->options, name_of(start), parent, &own);
         own.threshold = decision.threshold != 0 ? decision.threshold : own.threshold;
     }
     own.flags = parent != NULL ? parent->flags & TRACEZ_FLAG_RANDOM : TRACEZ_FLAG_RANDOM;
     own.flags |= decision.sampled ? TRACEZ_FLAG_SAMPLED : 0;
     if (decision.record) {
-        const struct tracez_span_options completed = complete(options, name);
-        span = record(tracer, &completed, parent, &own);
+        span = record(tracer, start->options, name_of(start), parent, &own);
     } else {
         struct ledger_writer writer = tracer_writer(tracer);
         ledger_count(writer, &writer.line->not_recorded);
@@ -251,8 +249,8 @@ start_span(struct tracez_tracer *tracer, const struct tracez_span_options *optio
     if (own_context != NULL) {
         hand_out(own_context, &own);
     }
-    if (options->decision != NULL) {
-        *options->decision = decision;
+    if (start->decision != NULL) {
+        *start->decision = decision;
     }
     return span;
 }
@@ -261,16 +259,34 @@ struct tracez_span tracez_span_start_with(struct tracez_tracer *tracer,
                                           const struct tracez_span_options *options,
                                           struct tracez_context *own_context)
 {
-    return start_span(tracer, options, NULL, own_context);
+    const struct start start = {
+        .options = options,
+        .sampler = options->sampler,
+        .parent = options->parent,
+        .decision = options->decision,
+    };
+
+    return start_span(tracer, &start, own_context);
 }
 
 struct tracez_span tracez_span_start(struct tracez_tracer *tracer, enum tracez_span_kind kind,
                                      const char *name, const struct tracez_context *parent,
                                      struct tracez_context *own_context)
 {
-    const struct tracez_span_options options = {.kind = kind, .parent = parent};
+    static const struct tracez_span_options of_kind[] = {
+        [TRACEZ_KIND_INTERNAL] = {.kind = TRACEZ_KIND_INTERNAL},
+        [TRACEZ_KIND_SERVER] = {.kind = TRACEZ_KIND_SERVER},
+        [TRACEZ_KIND_CLIENT] = {.kind = TRACEZ_KIND_CLIENT},
+        [TRACEZ_KIND_PRODUCER] = {.kind = TRACEZ_KIND_PRODUCER},
+        [TRACEZ_KIND_CONSUMER] = {.kind = TRACEZ_KIND_CONSUMER},
+    };
+    const struct start start = {
+        .options = &of_kind[kind <= TRACEZ_KIND_CONSUMER ? kind : 0],
+        .name = name,
+        .parent = parent,
+    };
 
-    return start_span(tracer, &options, name, own_context);
+    return start_span(tracer, &start, own_context);
 }
 
 /* ---- In between ------------------------------------------------------------------------------ */

@@ -9,8 +9,6 @@
  * nothing needs to be searched. */
 #include "span.h"
 
-#include "appender.h"
-
 #include <errno.h>
 #include <stdio.h>
 
@@ -50,7 +48,7 @@ static unsigned char *find_tag(struct slot *slot, struct key key)
 {
     unsigned char *end = slot->entries + slot->record.entries_bytes;
 
-    if ((*keys_present(slot, key) & 1ULL << key.filter) == 0) {
+    if ((*keys_present(slot, key) & KEY_BIT(key.filter)) == 0) {
         return NULL;
     }
     for (unsigned char *at = slot->entries; at < end; at += entry_bytes(entry_header_read(at))) {
@@ -143,7 +141,7 @@ static __attribute__((noinline)) unsigned char *place_tag(struct slot *slot, str
     uint64_t *present = keys_present(slot, key);
     unsigned char *at = NULL;
 
-    if ((*present & 1ULL << key.filter) != 0) {
+    if ((*present & KEY_BIT(key.filter)) != 0) {
         at = replace_tag(slot, key, type, value_bytes);
         if (at != NULL) {
             return at;
@@ -157,7 +155,7 @@ static __attribute__((noinline)) unsigned char *place_tag(struct slot *slot, str
         return NULL;
     }
     slot->record.tag_count++;
-    *present |= 1ULL << key.filter;
+    *present |= KEY_BIT(key.filter);
     return entry_begin(at, type, key, value_bytes);
 }
 
@@ -187,32 +185,18 @@ void tracez_span_set_tag(struct tracez_span span, const struct tracez_tag *tag)
     }
 }
 
-/* A tag of a key that is not well known and that the span does not have yet. */
+/* The short way for a key that is not well known and that the span does not have yet. */
 static inline bool append_text_tag(struct slot *slot, struct key key, uint32_t type,
                                    const void *value, size_t value_bytes)
 {
-    struct appender appender = appender_begin(slot);
-    uint64_t bit = 1ULL << key.filter;
+    uint64_t bit = KEY_BIT(key.filter);
 
-    if (key.id != 0 || (slot->text_keys & bit) != 0 || appender.tag_count >= TRACEZ_TAGS_MAX ||
-        !appender_add(&appender, type, key, value, value_bytes)) {
+    if (key.id != 0 || (slot->text_keys & bit) != 0 || slot->record.tag_count >= TRACEZ_TAGS_MAX ||
+        !span_append_short(slot, type, key, value, value_bytes)) {
         return false;
     }
     slot->text_keys |= bit;
-    appender.tag_count++;
-    appender_end(&appender, slot);
-    return true;
-}
-
-static inline bool append_known_tag(struct slot *slot, uint32_t key_id, uint32_t type,
-                                    const void *value, size_t value_bytes)
-{
-    struct appender appender = appender_begin(slot);
-
-    if (!appender_add_tag(&appender, key_id, type, value, value_bytes)) {
-        return false;
-    }
-    appender_end(&appender, slot);
+    slot->record.tag_count++;
     return true;
 }
 
@@ -259,7 +243,7 @@ void tracez_span_set_bytes(struct tracez_span span, const char *key, const char 
         return;
     }
     if (id != 0 && slot_try_lock(slot, span.generation)) {
-        bool done = append_known_tag(slot, id, TRACEZ_TAG_STRING, value, value_bytes);
+        bool done = span_append_tag_short(slot, id, TRACEZ_TAG_STRING, value, value_bytes);
         span_unlock(slot, span);
         if (done) {
             return;
@@ -289,7 +273,7 @@ void tracez_span_set_int(struct tracez_span span, const char *key, int64_t value
         return;
     }
     if (id != 0 && slot_try_lock(slot, span.generation)) {
-        bool done = append_known_tag(slot, id, TRACEZ_TAG_INT, &value, sizeof(value));
+        bool done = span_append_tag_short(slot, id, TRACEZ_TAG_INT, &value, sizeof(value));
         span_unlock(slot, span);
         if (done) {
             return;
