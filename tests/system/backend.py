@@ -28,6 +28,8 @@ IDLE_SECONDS = 120
 class Answer:
     """Answers with a status, and whatever headers and body."""
 
+    rejected = 0
+
     def __init__(self, status=200, body=b"{}", retry_after=None, headers=()):
         self.status = status
         self.body = body
@@ -48,9 +50,10 @@ class Answer:
 
 
 class Partial(Answer):
-    """A 200 that refuses some of the spans."""
+    """A 200 that refuses some of the spans: span_count() is without them."""
 
     def __init__(self, rejected, message="refused by the script"):
+        self.rejected = rejected
         super().__init__(200, b'{"partialSuccess":{"rejectedSpans":"%d","errorMessage":"%s"}}'
                          % (rejected, message.encode()))
 
@@ -111,6 +114,7 @@ class Backend:
         self.port = ports.free_port()
         self.url = "http://127.0.0.1:%d" % self.port
         self.attempts = []
+        self.connections_taken = 0
         self.otherwise = Answer(200)
         self.released = threading.Event()
         self._script = []
@@ -140,7 +144,7 @@ class Backend:
         return [head for attempt in self.accepted() for head in attempt.heads]
 
     def span_count(self):
-        return sum(len(attempt.heads) for attempt in self.accepted())
+        return sum(len(attempt.heads) - attempt.action.rejected for attempt in self.accepted())
 
     # ---- Coming and going ------------------------------------------------------------------------
 
@@ -151,7 +155,8 @@ class Backend:
         return self
 
     def stop(self):
-        """Refuses connections from now on, and drops those that are open."""
+        """Refuses connections from now on, and drops those that are open. Who has sent a whole
+        request still gets its answer: whether it was taken is never in doubt."""
         if self._listener is None:
             return
         self.released.set()
@@ -172,7 +177,7 @@ class Backend:
     @staticmethod
     def _shut(connection):
         try:
-            connection.shutdown(socket.SHUT_RDWR)
+            connection.shutdown(socket.SHUT_RD)
         except OSError:
             pass  # the peer was first
 
@@ -194,6 +199,7 @@ class Backend:
                     connection.close()
                     return
                 self._connections.add(connection)
+                self.connections_taken += 1
                 self._spawn(self._serve, connection)
 
     def _serve(self, connection):

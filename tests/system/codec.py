@@ -44,6 +44,6 @@ class Codec:
 
 
 def find_node_modules():
-    """Where scripts/install-dependencies put the codec; TRACEZ_NODE_MODULES says otherwise."""
-    said = os.environ.get("TRACEZ_NODE_MODULES")
-    return pathlib.Path(said) if said else HERE.parents[1] / "build" / "node_modules"
+    """Where fetch-codec put the codec; TRACEZ_CODEC_DIR says otherwise."""
+    directory = os.environ.get("TRACEZ_CODEC_DIR") or HERE.parents[1] / "build" / "codec"
+    return pathlib.Path(directory) / "node_modules"

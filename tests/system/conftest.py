@@ -16,6 +16,16 @@ def codec():
 
 @pytest.fixture
 def backend(codec):
+    yield from run_backend(codec)
+
+
+@pytest.fixture(scope="module")
+def module_backend(codec):
+    """For tests that look at the same run."""
+    yield from run_backend(codec)
+
+
+def run_backend(codec):
     """A running backend. At the end every batch that it ever got is decoded strictly."""
     opened = Backend().start()
     yield opened

@@ -7,10 +7,13 @@ import json
 
 import pytest
 
+import client
 import polling
 from backend import Answer, Backend, Close, Partial, Reset, Stall
 from codec import Refused
-from spans import SERVER, parse_body
+from ledger import imbalances
+from nginx import is_nginx_itself
+from spans import ERROR, REMOTENESS_KNOWN, PARENT_IS_REMOTE, SAMPLED, SERVER, Expected, parse_body
 
 GOOD = {
     "resourceSpans": [{
@@ -106,6 +109,84 @@ def test_the_reader_refuses_a_key_twice():
 
     with pytest.raises(AssertionError, match="twice"):
         parse_body(body)
+
+
+GOOD_TAGS = {"http.response.status_code": 503, "a.bool": False, "a.double": 0.25,
+             "a.negative": -9223372036854775808, "an.array": ["x", ""]}
+BEGAN_NS, ENDED_NS = 1795000000000000000, 1795000000012345678
+
+
+def expected(tags=None, name="GET /users/{id}", **changes):
+    """What GOOD says, but for events and links, with some of it changed."""
+    fields = dict(parent_id="eee19b7ec3c1b173", flags=SAMPLED | REMOTENESS_KNOWN | PARENT_IS_REMOTE,
+                  status=ERROR, message="no")
+    wanted = Expected(name, tags or GOOD_TAGS, **{**fields, **changes})
+    del wanted.fields["events"], wanted.fields["links"]
+    return wanted
+
+
+def test_an_expected_span_passes():
+    span, = parse_body(json.dumps(GOOD).encode())
+    expected().check(span, BEGAN_NS, ENDED_NS)
+
+
+@pytest.mark.parametrize("wrong", [
+    {"name": "GET"}, {"status": None}, {"flags": SAMPLED}, {"parent_id": None},
+    {"kind": SERVER + 1}, {"trace_id": "0" * 32}, {"service": "other"}, {"trace_state": "a=1"},
+    {"tags": {**GOOD_TAGS, "one.more": "x"}}, {"tags": {**GOOD_TAGS, "a.bool": 0}},
+    {"tags": {key: GOOD_TAGS[key] for key in list(GOOD_TAGS)[1:]}}], ids=str)
+def test_an_unexpected_span_fails(wrong):
+    span, = parse_body(json.dumps(GOOD).encode())
+
+    with pytest.raises(AssertionError):
+        expected(**wrong).check(span, BEGAN_NS, ENDED_NS)
+
+
+@pytest.mark.parametrize("began_ns, ended_ns", [(BEGAN_NS + 1, ENDED_NS), (BEGAN_NS, ENDED_NS - 1)])
+def test_a_span_outside_its_time_fails(began_ns, ended_ns):
+    span, = parse_body(json.dumps(GOOD).encode())
+
+    with pytest.raises(AssertionError):
+        expected().check(span, began_ns, ended_ns)
+
+
+BALANCED = {"requests": 10, "traced": 7, "not_traced": 3, "started": 7, "not_recorded": 1,
+            "recorded": 6, "live": 1, "not_kept": 0, "queued": 1, "inflight": 1, "exported": 2,
+            "dropped": {"queue_full": 1, "no_slot": 0}, "misuse": 0}
+
+
+def test_a_balanced_ledger_passes():
+    assert imbalances(BALANCED) == []
+
+
+@pytest.mark.parametrize("counter", [name for name in BALANCED if name != "dropped"])
+def test_a_ledger_that_is_off_by_one_fails(counter):
+    assert imbalances({**BALANCED, counter: BALANCED[counter] + 1}) != []
+
+
+def test_a_ledger_with_a_drop_too_many_fails():
+    assert imbalances({**BALANCED, "dropped": {"queue_full": 1, "no_slot": 1}}) != []
+
+
+SUPPRESSIONS = "-----\nSuppressions used:\n  count      bytes template\n%s-----\n\n"
+
+
+def test_nginxs_own_three_allocations_are_no_finding_and_anything_else_is():
+    assert is_nginx_itself(SUPPRESSIONS % "      3     221184 ngx_alloc\n")
+    assert not is_nginx_itself(SUPPRESSIONS % "      4     221200 ngx_alloc\n")
+    assert not is_nginx_itself(SUPPRESSIONS % "      3     221184 ngx_alloc\n"
+                               "      1         16 tracez\n")
+    assert not is_nginx_itself("ERROR: LeakSanitizer\n" + SUPPRESSIONS
+                               % "      3     221184 ngx_alloc\n")
+
+
+def test_responses_are_split_where_each_one_ends():
+    first = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
+    second = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+    assert client.split_responses(first + second + first) == [first, second, first]
+    assert client.response_bytes(first[:-1]) is None
+    assert client.response_bytes(b"HTTP/1.1 200 OK\r\n") is None
 
 
 def post(backend, body=b"{}"):

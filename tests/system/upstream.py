@@ -27,11 +27,17 @@ class Received:
         self.tracestates = [value.decode("latin-1") for value in TRACESTATE.findall(lines)]
         self.header_count = lines.strip().count(b"\n")
 
+    def header(self, name):
+        """The first header of this name, None where it is missing."""
+        match = re.search(rb"^%s:[ \t]*(.*?)[ \t]*\r?$" % re.escape(name.encode()), self.head,
+                          re.IGNORECASE | re.MULTILINE)
+        return match.group(1).decode("latin-1") if match else None
+
 
 class Upstream:
     def __init__(self, answers):
-        """answers: path without query -> whole response as bytes, or None to say nothing until the
-        peer leaves; anything else is a 404."""
+        """answers: path without query -> the whole response as bytes, or a function of what was
+        received that makes it, or None to say nothing until the peer leaves; else it is a 404."""
         self.port = ports.free_port()
         self.address = "127.0.0.1:%d" % self.port
         self.received = []
@@ -67,6 +73,8 @@ class Upstream:
                     return
                 self.received.append(received)
                 response = self._answers.get(received.path.split("?")[0], NOT_FOUND)
+                if callable(response):
+                    response = response(received)
                 if response is not None:
                     connection.sendall(response)
                     connection.shutdown(socket.SHUT_WR)
