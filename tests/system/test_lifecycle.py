@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""A server's life: workers with their threads, reload, quit, the death of a worker. While the backend
+takes what it gets, nothing is lost."""
+
+import os
+import pathlib
+import re
+import signal
+import time
+
+import client
+import ledger as ledgers
+import polling
+from backend import Stall
+from load import Clients
+from traced import TracedNginx
+
+HTTP = """
+    tracez on;
+    keepalive_requests 1000000;
+    server {
+        listen 127.0.0.1:{port_shop};
+        location / { return 200 "{text}\\n"; }
+    }
+"""
+
+
+def open_nginx(backend, **settings):
+    settings.setdefault("workers", 2)
+    settings.setdefault("text", "hello")
+    return TracedNginx(HTTP, backend, **settings)
+
+
+def blocked_signals(pid, thread):
+    status = pathlib.Path("/proc/%d/task/%s/status" % (pid, thread)).read_text()
+    return int(re.search(r"^SigBlk:\s*([0-9a-f]+)", status, re.MULTILINE).group(1), 16)
+
+
+def bit_of(signal_number):
+    return 1 << (signal_number - 1)
+
+
+def test_the_master_has_one_thread_and_a_worker_two_of_which_one_takes_no_signals(backend):
+    with open_nginx(backend) as nginx:
+        assert nginx.threads(nginx.master) == 1
+        for pid in nginx.workers():
+            threads = sorted(os.listdir("/proc/%d/task" % pid), key=int)
+            assert len(threads) == 2
+            for signal_ in (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1,
+                            signal.SIGCHLD, signal.SIGALRM, signal.SIGIO, signal.SIGINT):
+                assert blocked_signals(pid, threads[1]) & bit_of(signal_), signal_
+                assert not blocked_signals(pid, threads[0]) & bit_of(signal_), signal_
+
+
+def test_quit_sends_what_is_buffered(backend):
+    with open_nginx(backend, interval="1h") as nginx:
+        for _ in range(100):
+            client.get(nginx.port["shop"])
+        assert (nginx.ledger()["queued"], backend.span_count()) == (100, 0)
+
+        assert nginx.quit() == 0
+
+    assert backend.span_count() == 100
+
+
+def test_term_sends_what_is_buffered(backend):
+    with open_nginx(backend, interval="1h") as nginx:
+        for _ in range(100):
+            client.get(nginx.port["shop"])
+
+        assert nginx.quit(how=signal.SIGTERM) == 0
+
+    assert backend.span_count() == 100
+
+
+def test_quit_with_a_dead_backend_leaves_within_shutdown_timeout(backend):
+    backend.stop()
+    with open_nginx(backend, exporter="shutdown_timeout 1s;") as nginx:
+        client.get(nginx.port["shop"])
+        began = time.monotonic()
+
+        assert nginx.quit() == 0
+
+        assert time.monotonic() - began < 3
+
+
+def test_term_with_a_hung_backend_leaves_before_the_master_kills(backend):
+    backend.script(otherwise=Stall())
+    with open_nginx(backend, exporter="shutdown_timeout 30s;") as nginx:
+        client.get(nginx.port["shop"])
+        polling.until("the backend has the batch", lambda: backend.attempts)
+        began = time.monotonic()
+
+        assert nginx.quit(how=signal.SIGTERM) == 0
+
+        assert time.monotonic() - began < 3
+
+
+def test_reloads_under_load_lose_nothing(backend):
+    with open_nginx(backend) as nginx:
+        with Clients(nginx.port["shop"]) as clients:
+            for number in range(1, 6):
+                polling.until("further spans arrived", lambda: (
+                    backend.span_count() >= 200 * number))
+                nginx.reload()
+        ledger = nginx.settle()
+
+        assert (ledger["exported"], ledgers.drops(ledger)) == (clients.answered, {})
+        polling.until("the old workers are gone", lambda: len(nginx.workers()) == 2)
+    heads = backend.span_heads()
+    assert len(set(heads)) == len(heads) == clients.answered
+
+
+def test_a_reload_keeps_what_is_buffered(backend):
+    backend.stop()
+    with open_nginx(backend, exporter="retry 10ms 50ms;") as nginx:
+        for _ in range(50):
+            client.get(nginx.port["shop"])
+        old = nginx.reload(text="reloaded")
+        nginx.wait_until_gone(old)
+        assert client.get(nginx.port["shop"]).body == b"reloaded\n"
+        assert nginx.ledger()["exported"] == 0
+
+        backend.start()
+
+        assert nginx.settle()["exported"] == 51
+
+
+def test_a_reload_with_another_buffer_size_keeps_what_is_buffered(backend):
+    with TracedNginx("tracez_buffer_size {size};" + HTTP, backend, workers=2, text="hello",
+                     size=1000, interval="1h") as nginx:
+        for _ in range(50):
+            client.get(nginx.port["shop"])
+        old = nginx.reload(size=5000)
+        nginx.wait_until_gone(old)
+
+        polling.until("the old buffer is sent", lambda: backend.span_count() == 50)
+        collector, = nginx.status()["collectors"]
+        assert collector["spans_max"] == 5000
+        nginx.settle()
+
+
+def test_tracing_goes_on_when_a_worker_is_killed(backend):
+    """Of two workers each is killed once, so that one of them was the one that exports."""
+    with open_nginx(backend) as nginx:
+        nginx.expected_log = [r"exited on signal 9"]
+        sent = 0
+        for pid in nginx.workers():
+            for _ in range(20):
+                client.get(nginx.port["shop"])
+            sent += 20
+            os.kill(pid, signal.SIGKILL)
+            polling.until("there are two workers again", lambda: (
+                pid not in nginx.workers() and len(nginx.workers()) == 2))
+        for _ in range(20):
+            client.get(nginx.port["shop"])
+        ledger = nginx.settle()
+
+        assert (ledger["exported"], ledgers.drops(ledger)) == (sent + 20, {})
