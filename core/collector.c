@@ -133,10 +133,8 @@ void collector_deinit(struct tracez_collector *collector)
 void collector_take_over(struct tracez_collector *collector, uint32_t writer_index)
 {
     for (uint32_t i = 0; i < collector->geometry.shard_count; i++) {
-        uint32_t locked = writer_index + 1;
-        /* Release: pairs with the acquire in shard_push. */
-        atomic_compare_exchange_strong_explicit(&collector->shards[i].shard->lock, &locked, 0,
-                                                memory_order_release, memory_order_relaxed);
+        shard_take_over(&collector->shards[i], writer_index,
+                        &collector->ledger->lines[writer_index]);
     }
 }
 
@@ -185,7 +183,8 @@ static void pause_briefly(int round)
 
 /* One round over all shards, the preferred one first. */
 static enum shard_push push_somewhere(const struct tracez_collector *collector, uint32_t preferred,
-                                      uint32_t writer_index, const struct record_header *record)
+                                      struct ledger_writer writer,
+                                      const struct record_header *record)
 {
     uint32_t count = collector->geometry.shard_count;
     uint32_t at = preferred;
@@ -193,7 +192,7 @@ static enum shard_push push_somewhere(const struct tracez_collector *collector, 
 
     for (uint32_t tried = 0; tried < count; tried++) {
         enum shard_push result =
-            shard_push(&collector->shards[at], writer_index, record, collector->wake_spans);
+            shard_push(&collector->shards[at], writer, record, collector->wake_spans);
         if (result == SHARD_PUSHED || result == SHARD_PUSHED_BATCH) {
             return result;
         }
@@ -207,14 +206,14 @@ static enum shard_push push_somewhere(const struct tracez_collector *collector, 
 
 /* The preferred shard was full or taken: all of them, as long as one is merely taken. */
 static __attribute__((noinline)) enum shard_push
-push_stubbornly(const struct tracez_collector *collector, uint32_t preferred, uint32_t writer_index,
-                const struct record_header *record)
+push_stubbornly(const struct tracez_collector *collector, uint32_t preferred,
+                struct ledger_writer writer, const struct record_header *record)
 {
-    enum shard_push result = push_somewhere(collector, preferred, writer_index, record);
+    enum shard_push result = push_somewhere(collector, preferred, writer, record);
 
     for (int round = 0; result == SHARD_TAKEN && round < SPIN_ROUNDS + YIELD_ROUNDS; round++) {
         pause_briefly(round);
-        result = push_somewhere(collector, preferred, writer_index, record);
+        result = push_somewhere(collector, preferred, writer, record);
     }
     return result;
 }
@@ -242,15 +241,14 @@ void collector_push(const struct tracez_collector *collector, struct ledger_writ
         preferred %= collector->geometry.shard_count;
     }
     enum shard_push result =
-        shard_push(&collector->shards[preferred], writer.index, record, collector->wake_spans);
+        shard_push(&collector->shards[preferred], writer, record, collector->wake_spans);
     if (result == SHARD_FULL || result == SHARD_TAKEN) {
-        result = push_stubbornly(collector, preferred, writer.index, record);
+        result = push_stubbornly(collector, preferred, writer, record);
     }
     if (result == SHARD_FULL || result == SHARD_TAKEN) {
         count_refused(writer, TRACEZ_DROP_QUEUE_FULL, &memory->refused_queue_full);
         return;
     }
-    ledger_count(writer, &writer.line->pushed);
     if (result == SHARD_PUSHED_BATCH && collector->wake != NULL) {
         collector->wake(collector->wake_state);
     }

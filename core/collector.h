@@ -87,7 +87,7 @@ enum tracez_result collector_init(struct tracez_collector *collector,
                                   struct collector_memory *memory);
 void collector_deinit(struct tracez_collector *collector);
 
-/* Frees shards that a writer locked before it died. */
+/* Ends what a writer was doing in the shards when it died. */
 void collector_take_over(struct tracez_collector *collector, uint32_t writer_index);
 
 /* Does this collector want the span? Only asked when it wasn't named by the caller. */

@@ -57,7 +57,31 @@ static void write_skip_mark(const struct shard_view *view, uint32_t offset)
     memcpy(view->ring + offset, &mark, sizeof(mark));
 }
 
+/* Makes the span visible and counts it. A writer that dies in between leaves a note of both; on a
+ * line that threads share, only the sum is right, and nobody can tell what such a note means. */
+static inline void publish(struct shard *shard, uint64_t position, struct ledger_writer writer)
+{
+    ledger_counter *pushed = &writer.line->pushed;
+
+    if (!writer.is_exclusive) {
+        atomic_store_explicit(&shard->published, position, memory_order_release);
+        atomic_fetch_add_explicit(pushed, 1, memory_order_relaxed);
+        return;
+    }
+    /* Relaxed: the line is ours. */
+    uint64_t counted = atomic_load_explicit(pushed, memory_order_relaxed) + 1;
+    shard->publishing = position;
+    shard->counted = counted;
+    /* Release, each after the one before, as death may come between any two. The second pairs with
+     * the acquire in shard_read as well: the record becomes visible together with its position. */
+    atomic_store_explicit(&shard->is_publishing, 1, memory_order_release);
+    atomic_store_explicit(&shard->published, position, memory_order_release);
+    atomic_store_explicit(pushed, counted, memory_order_release);
+    atomic_store_explicit(&shard->is_publishing, 0, memory_order_release);
+}
+
 static inline enum shard_push push_locked(const struct shard_view *view,
+                                          struct ledger_writer writer,
                                           const struct record_header *record, uint32_t wake_spans)
 {
     struct shard *shard = view->shard;
@@ -78,11 +102,7 @@ static inline enum shard_push push_locked(const struct shard_view *view,
 
     uint32_t end = offset + bytes;
     uint32_t spans = (uint32_t)published + 1;
-    /* Release: pairs with the acquire in shard_read; the record becomes visible together with its
-     * position. */
-    atomic_store_explicit(&shard->published,
-                          position_make(end == view->ring_bytes ? 0 : end, spans),
-                          memory_order_release);
+    publish(shard, position_make(end == view->ring_bytes ? 0 : end, spans), writer);
     shard->woken_bytes += bytes;
     if (spans - shard->woken_at >= wake_spans || shard->woken_bytes >= view->ring_bytes / 4) {
         shard->woken_at = spans;
@@ -92,7 +112,7 @@ static inline enum shard_push push_locked(const struct shard_view *view,
     return SHARD_PUSHED;
 }
 
-enum shard_push shard_push(const struct shard_view *view, uint32_t writer_index,
+enum shard_push shard_push(const struct shard_view *view, struct ledger_writer writer,
                            const struct record_header *record, uint32_t wake_spans)
 {
     struct shard *shard = view->shard;
@@ -101,14 +121,32 @@ enum shard_push shard_push(const struct shard_view *view, uint32_t writer_index,
     /* Relaxed first look: a taken lock is not worth the exchange.
      * Acquire: pairs with the release below; we see what the last holder published. */
     if (atomic_load_explicit(&shard->lock, memory_order_relaxed) != 0 ||
-        !atomic_compare_exchange_strong_explicit(&shard->lock, &unlocked, writer_index + 1,
+        !atomic_compare_exchange_strong_explicit(&shard->lock, &unlocked, writer.index + 1,
                                                  memory_order_acquire, memory_order_relaxed)) {
         return SHARD_TAKEN;
     }
-    enum shard_push result = push_locked(view, record, wake_spans);
+    enum shard_push result = push_locked(view, writer, record, wake_spans);
     /* Release: pairs with the acquire above. */
     atomic_store_explicit(&shard->lock, 0, memory_order_release);
     return result;
+}
+
+void shard_take_over(const struct shard_view *view, uint32_t writer_index, struct ledger_line *line)
+{
+    struct shard *shard = view->shard;
+
+    /* Relaxed: nobody else touches a shard that a dead writer holds. */
+    if (atomic_load_explicit(&shard->lock, memory_order_relaxed) != writer_index + 1) {
+        return;
+    }
+    if (atomic_load_explicit(&shard->is_publishing, memory_order_relaxed) != 0) {
+        if (atomic_load_explicit(&shard->published, memory_order_relaxed) == shard->publishing) {
+            atomic_store_explicit(&line->pushed, shard->counted, memory_order_relaxed);
+        }
+        atomic_store_explicit(&shard->is_publishing, 0, memory_order_relaxed);
+    }
+    /* Release: pairs with the acquire in shard_push. */
+    atomic_store_explicit(&shard->lock, 0, memory_order_release);
 }
 
 /* ---- Reading --------------------------------------------------------------------------------- */

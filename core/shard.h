@@ -15,8 +15,10 @@
  *   acknowledged <= read <= published        (freed)|..in flight..|..queued..|(free)
  *
  * `published` moves after the record is complete: a writer killed at any instruction leaves nothing
- * half-written, the record it was writing does not exist. A record never wraps: where it does not
- * fit before the end of the ring, a skip mark says so and it starts at 0.
+ * half-written, the record it was writing does not exist. That its own count agrees with what it
+ * published is seen to by who takes its place, through a note that it makes beforehand. A record
+ * never wraps: where it does not fit before the end of the ring, a skip mark says so and it starts
+ * at 0.
  *
  * Progress: push never waits; it finds the shard free, taken, or full. The shard's geometry is
  * never read from shared memory, and a position is checked before it is used. */
@@ -34,6 +36,11 @@ struct shard {
     uint32_t woken_at;                          /* span count at the last wake */
     _Atomic uint64_t published;
     uint32_t woken_bytes; /* pushed since the last wake */
+    /* What the holder of the lock is about to do, should it die in the middle: its line's count is
+     * `counted` once `published` is `publishing`. */
+    _Atomic uint32_t is_publishing;
+    uint64_t publishing;
+    uint64_t counted;
 
     /* Written by the holder of the lease. */
     _Alignas(CACHE_LINE) _Atomic uint64_t read;
@@ -57,10 +64,14 @@ enum shard_push {
 
 #define SHARD_NEVER_WAKE UINT32_MAX
 
-/* Copies a finished span in: the header, and its entries behind it. writer_index is for the lock
- * word; after wake_spans spans, or many bytes, SHARD_PUSHED_BATCH. */
-enum shard_push shard_push(const struct shard_view *view, uint32_t writer_index,
+/* Copies a finished span in, the header and its entries behind it, and counts it in the writer's
+ * line; after wake_spans spans, or many bytes, SHARD_PUSHED_BATCH. */
+enum shard_push shard_push(const struct shard_view *view, struct ledger_writer writer,
                            const struct record_header *record, uint32_t wake_spans);
+
+/* Ends what a writer of this index was doing here when it died; line is its line. */
+void shard_take_over(const struct shard_view *view, uint32_t writer_index,
+                     struct ledger_line *line);
 
 /* Hands records to fn until spans_max were taken, fn says no (*stopped), or none is left. Moves
  * `read`. */

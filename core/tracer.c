@@ -45,6 +45,7 @@ static enum tracez_result attach_memory(struct tracez_tracer *tracer,
     tracer->buffer = config->buffer_memory;
     tracer->ledger = config->ledger_memory;
     tracer->has_fixed_writer = true;
+    tracer->is_single_threaded = config->is_single_threaded;
     tracer->writer = config->writer;
     return TRACEZ_OK;
 }
@@ -201,10 +202,10 @@ void tracez_tracer_take_over(struct tracez_tracer *tracer)
     if (!tracer->has_fixed_writer) {
         return;
     }
-    ledger_take_over(&tracer->ledger->lines[tracer->writer]);
     for (uint32_t i = 0; i < tracer->collector_count; i++) {
         collector_take_over(&tracer->collectors[i], tracer->writer);
     }
+    ledger_take_over(&tracer->ledger->lines[tracer->writer]); /* after what it pushed is known */
 }
 
 void tracez_tracer_count_request(struct tracez_tracer *tracer, bool traced)

@@ -18,6 +18,7 @@ struct tracez_tracer {
     size_t buffer_bytes;
     bool owns_memory;
     bool has_fixed_writer; /* the ledger is shared with other processes */
+    bool is_single_threaded;
     uint32_t writer;
     uint32_t max_tag_bytes;
     unsigned fork_count; /* of the process that made it: in a child the tracer is inert */
@@ -33,11 +34,12 @@ struct tracez_tracer {
 };
 
 /* The calling thread's line of the ledger. Where the ledger is shared, threads of this process
- * share a line, too. */
+ * share a line, too, if it has more than one that calls. */
 static inline struct ledger_writer tracer_writer(const struct tracez_tracer *tracer)
 {
     uint32_t index = tracer->has_fixed_writer ? tracer->writer : thread_number();
-    bool is_exclusive = !tracer->has_fixed_writer && index != THREAD_NUMBER_SHARED;
+    bool is_exclusive =
+        tracer->has_fixed_writer ? tracer->is_single_threaded : index != THREAD_NUMBER_SHARED;
 
     return (struct ledger_writer){&tracer->ledger->lines[index], index, is_exclusive};
 }

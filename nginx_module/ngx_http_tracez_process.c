@@ -157,6 +157,7 @@ ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
     config->ledger_memory = shared->ledger;
     config->ledger_bytes = tracez_ledger_bytes();
     config->writer = (uint32_t) tmcf->line;
+    config->is_single_threaded = true;
     config->live_spans_max = (uint32_t) ngx_max(1,
                              ngx_min(cycle->connection_n,
                                      NGX_HTTP_TRACEZ_LIVE_MAX));

@@ -282,6 +282,8 @@ struct tracez_config {
     void *ledger_memory;
     size_t ledger_bytes;
     uint32_t writer; /* with ledger_memory: this process's line, 0 to TRACEZ_WRITERS_MAX - 1 */
+    bool is_single_threaded; /* only one thread of this process makes span calls: they cost less,
+                                and after SIGKILL the books are exact to the span */
 };
 
 /* Fills in the defaults. [any] */
