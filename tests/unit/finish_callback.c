@@ -157,6 +157,41 @@ START_TEST(a_span_that_the_full_collector_refuses_was_still_seen)
 }
 END_TEST
 
+/* A callback that was given its span's handle and uses it. */
+struct meddler {
+    struct tracez_span span;
+    bool was_recording;
+};
+
+static void meddle(const struct tracez_record *record, void *state)
+{
+    struct meddler *meddler = state;
+
+    (void)record;
+    meddler->was_recording = tracez_span_is_recording(meddler->span);
+    tracez_span_set_int(meddler->span, "late", 1);
+    tracez_span_finish(meddler->span);
+}
+
+START_TEST(a_callback_finds_its_own_span_over_and_does_not_wait_for_itself)
+{
+    struct tracez_tracer *tracer = tracer_create_default();
+    struct meddler meddler;
+
+    ck_assert_int_eq(tracez_tracer_on_finish(tracer, meddle, &meddler), TRACEZ_OK);
+    meddler.span = tracez_span_start(tracer, TRACEZ_KIND_SERVER, "own", NULL, NULL);
+    tracez_span_finish(meddler.span);
+    struct spans spans = spans_drain_first(tracer);
+
+    ck_assert(!meddler.was_recording);
+    ck_assert_uint_eq(spans.count, 1);
+    assert_no_tag(&spans.records[0], "late");
+    ck_assert_uint_eq(books(tracer).misuse, 2);
+    spans_free(&spans);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
 enum { THREADS = 3, ROUNDS = 300 };
 
 struct race {
@@ -225,6 +260,7 @@ int main(void)
     tcase_add_test(refused, spans_that_are_discarded_or_not_recorded_are_not_seen);
     tcase_add_test(seen, a_span_is_seen_once_before_it_is_buffered_on_the_thread_that_finishes_it);
     tcase_add_test(seen, a_span_that_the_full_collector_refuses_was_still_seen);
+    tcase_add_test(seen, a_callback_finds_its_own_span_over_and_does_not_wait_for_itself);
     tcase_add_test(race, removal_while_threads_finish_spans_ends_with_no_call_running);
     return run_suite(suite);
 }

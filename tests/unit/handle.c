@@ -4,6 +4,7 @@
  * nothing but count as misuse, also after the slot serves another span; and slots run out exactly
  * at live_spans_max and come back.
  * Method: misuse first, each call by itself; then exhaustion, in one thread and across threads. */
+#include "slots.h"
 #include "spans.h"
 
 #include <pthread.h>
@@ -263,6 +264,21 @@ START_TEST(a_span_may_be_finished_by_another_thread_than_started_it)
 }
 END_TEST
 
+START_TEST(a_call_gives_up_on_a_span_that_another_thread_never_lets_go)
+{
+    struct tracez_tracer *tracer = create_with_slots(1);
+    struct tracez_span span = start(tracer, "stuck");
+    struct slot *slot = span.slot;
+
+    atomic_fetch_or(&slot->state, SLOT_LOCKED); /* as by a thread that was cancelled in a call */
+    tracez_span_set_int(span, "key", 1);
+
+    ck_assert_uint_eq(books(tracer).misuse, 1);
+    ck_assert_uint_eq(books(tracer).live, 1);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("handle");
@@ -276,5 +292,6 @@ int main(void)
     tcase_add_test(slots, slots_run_out_exactly_at_live_spans_max_and_serve_again_when_finished);
     tcase_add_test(slots, slots_that_another_thread_used_serve_this_one_to_the_last);
     tcase_add_test(slots, a_span_may_be_finished_by_another_thread_than_started_it);
+    tcase_add_test(slots, a_call_gives_up_on_a_span_that_another_thread_never_lets_go);
     return run_suite(suite);
 }

@@ -2,11 +2,13 @@
  *
  * Goal: a forked child's tracer is inert: whatever the child calls on it, nothing starts, nothing
  * finishes, and the parent's books do not change; yet the child may make a tracer of its own, and
- * gets thread numbers for it.
+ * gets thread numbers for it. And a process that is given the writer of one that died counts what
+ * that left, and frees what it held.
  * Method: buffer and ledger lie in memory that parent and child really share, so that a counter
  * which the child touches shows in the parent. The child reports by its exit status: the number of
  * the check that failed. */
 #include "process.h"
+#include "collector.h"
 #include "spans.h"
 
 #include <pthread.h>
@@ -220,14 +222,84 @@ START_TEST(in_a_forked_child_the_numbers_of_the_threads_that_stayed_behind_are_f
 }
 END_TEST
 
+START_TEST(what_a_writer_that_died_left_unfinished_is_lost_and_what_it_had_locked_is_free)
+{
+    struct tracez_config config;
+    struct tracez_tracer *died = create_shared(&config);
+    config.writer = 1;
+    struct tracez_tracer *other = tracer_create(&config);
+    config.writer = 0;
+    struct tracez_collector *collector = first_collector(died);
+    for (int i = 0; i < 5; i++) {
+        tracez_span_start(died, TRACEZ_KIND_SERVER, "lost", NULL, NULL);
+    }
+    spans_pass(died, 2);
+    tracez_span_start(other, TRACEZ_KIND_SERVER, "live", NULL, NULL);
+    for (uint32_t i = 0; i < collector->geometry.shard_count; i++) {
+        atomic_store(&collector->shards[i].shard->lock, 0 + 1); /* it died while pushing */
+    }
+    spans_pass(other, 1);
+    ck_assert_uint_eq(books(other).dropped[TRACEZ_DROP_QUEUE_FULL], 1);
+    tracez_tracer_destroy(died);
+
+    struct tracez_tracer *successor = tracer_create(&config);
+    tracez_tracer_take_over(successor);
+    spans_pass(other, 1);
+    spans_pass(successor, 1);
+
+    struct tracez_stats stats = books(successor);
+    ck_assert_uint_eq(stats.dropped[TRACEZ_DROP_WORKER_LOST], 5);
+    ck_assert_uint_eq(stats.live, 1);
+    ck_assert_uint_eq(stats.queued, 4);
+    ck_assert_uint_eq(stats.dropped[TRACEZ_DROP_QUEUE_FULL], 1);
+    tracez_tracer_take_over(successor); /* nothing is left to take */
+    ck_assert_uint_eq(books(successor).dropped[TRACEZ_DROP_WORKER_LOST], 5);
+    tracez_tracer_destroy(successor);
+    tracez_tracer_destroy(other);
+    unmap(&config);
+}
+END_TEST
+
+START_TEST(taking_over_leaves_what_another_writer_has_locked)
+{
+    struct tracez_config config;
+    struct tracez_tracer *tracer = create_shared(&config);
+    struct tracez_collector *collector = first_collector(tracer);
+
+    atomic_store(&collector->shards[0].shard->lock, 1 + 1); /* writer 1 is pushing */
+    tracez_tracer_take_over(tracer);
+
+    ck_assert_uint_eq(atomic_load(&collector->shards[0].shard->lock), 1 + 1);
+    tracez_tracer_destroy(tracer);
+    unmap(&config);
+}
+END_TEST
+
+START_TEST(a_tracer_with_a_ledger_of_its_own_takes_nothing_over)
+{
+    struct tracez_tracer *tracer = tracer_create_default();
+
+    tracez_span_start(tracer, TRACEZ_KIND_SERVER, "live", NULL, NULL);
+    tracez_tracer_take_over(tracer);
+
+    ck_assert_uint_eq(books(tracer).live, 1);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("process");
     TCase *forked = case_of(suite, "forked");
+    TCase *died = case_of(suite, "died");
 
     tcase_add_test(forked, a_forked_childs_tracer_is_inert_and_the_parents_books_do_not_change);
     tcase_add_test(forked, a_forked_child_may_make_a_tracer_of_its_own);
     tcase_add_test(forked,
                    in_a_forked_child_the_numbers_of_the_threads_that_stayed_behind_are_free);
+    tcase_add_test(died,
+                   what_a_writer_that_died_left_unfinished_is_lost_and_what_it_had_locked_is_free);
+    tcase_add_test(died, taking_over_leaves_what_another_writer_has_locked);
+    tcase_add_test(died, a_tracer_with_a_ledger_of_its_own_takes_nothing_over);
     return run_suite(suite);
 }

@@ -8,6 +8,7 @@
 #include "keys.h"
 #include "spans.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,6 +218,50 @@ START_TEST(a_resource_without_a_name_is_an_unknown_service)
 }
 END_TEST
 
+/* Reads all rows until the table is full; returns the first row that is not whole, or NULL. */
+static void *read_while_added(void *state)
+{
+    const struct resource_table *table = state;
+    struct tracez_record record = {0};
+    uint32_t rows = 0;
+
+    while (rows < RESOURCE_ROWS_MAX) {
+        struct tracez_entry entry;
+        size_t position = 0;
+        if (!resource_table_get(table, rows, &record.entries, &record.entries_bytes)) {
+            rows = 0; /* again from the start, until there are more */
+            continue;
+        }
+        if (!tracez_entry_next(record.entries, record.entries_bytes, &position, &entry) ||
+            entry.string.bytes < strlen("service-0") ||
+            memcmp(entry.string.text, "service-", strlen("service-")) != 0) {
+            return (void *)record.entries;
+        }
+        rows++;
+    }
+    return NULL;
+}
+
+START_TEST(rows_may_be_read_while_others_are_added)
+{
+    struct resource_table *table = create_table();
+    pthread_t reader;
+    char name[24];
+    void *broken;
+    uint32_t row;
+
+    ck_assert_int_eq(pthread_create(&reader, NULL, read_while_added, table), 0);
+    for (uint32_t i = 0; i < RESOURCE_ROWS_MAX; i++) {
+        snprintf(name, sizeof(name), "service-%u", i);
+        ck_assert_int_eq(add(table, name, &row), TRACEZ_OK);
+    }
+    ck_assert_int_eq(pthread_join(reader, &broken), 0);
+
+    ck_assert_ptr_null(broken);
+    free(table);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("resources");
@@ -231,5 +276,6 @@ int main(void)
     tcase_add_test(kept, the_same_resource_gets_the_same_row_and_another_tag_another);
     tcase_add_test(kept, a_resource_that_was_added_before_there_was_a_tracer_is_found_by_one);
     tcase_add_test(kept, a_resource_without_a_name_is_an_unknown_service);
+    tcase_add_test(kept, rows_may_be_read_while_others_are_added);
     return run_suite(suite);
 }

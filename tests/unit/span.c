@@ -358,6 +358,39 @@ START_TEST(set_error_sets_status_message_and_error_type)
 }
 END_TEST
 
+static size_t tag_bytes_with_limit(struct tracez_tracer *tracer, uint32_t max_tag_bytes)
+{
+    static const char value[40000];
+    const struct tracez_span_options options = {.max_tag_bytes = max_tag_bytes};
+    struct tracez_entry entry;
+
+    struct tracez_span span = tracez_span_start_with(tracer, &options, NULL);
+    tracez_span_set_bytes(span, "key", value, sizeof(value));
+    tracez_span_finish(span);
+    struct spans spans = spans_drain_first(tracer);
+
+    ck_assert_uint_eq(spans.count, 1);
+    ck_assert(span_find_tag(&spans.records[0], "key", &entry));
+    spans_free(&spans);
+    return entry.string.bytes;
+}
+
+START_TEST(a_span_may_have_a_tag_limit_of_its_own_within_the_bounds)
+{
+    struct tracez_config config;
+    tracez_config_init(&config);
+    config.span_bytes_max = 65536;
+    struct tracez_tracer *tracer = tracer_create(&config);
+
+    ck_assert_uint_eq(tag_bytes_with_limit(tracer, 0), 1000);
+    ck_assert_uint_eq(tag_bytes_with_limit(tracer, 15), 1000);
+    ck_assert_uint_eq(tag_bytes_with_limit(tracer, 16), 16);
+    ck_assert_uint_eq(tag_bytes_with_limit(tracer, 32000), 32000);
+    ck_assert_uint_eq(tag_bytes_with_limit(tracer, 32001), 1000);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
 START_TEST(a_discarded_span_is_counted_as_not_kept_and_never_seen)
 {
     struct tracez_tracer *tracer = tracer_create_default();
@@ -395,6 +428,7 @@ int main(void)
     tcase_add_test(life, a_span_without_name_and_kind_is_internal_and_nameless);
     tcase_add_test(life, a_message_is_kept_with_status_error_only);
     tcase_add_test(life, set_error_sets_status_message_and_error_type);
+    tcase_add_test(life, a_span_may_have_a_tag_limit_of_its_own_within_the_bounds);
     tcase_add_test(life, a_discarded_span_is_counted_as_not_kept_and_never_seen);
     return run_suite(suite);
 }

@@ -105,9 +105,10 @@ struct tracez_mark {
 /* False: leave this record, and stop. */
 typedef bool (*tracez_read_fn)(const struct tracez_record *record, void *state);
 
-/* Hands unread records to fn, oldest first within each writer, until spans_max were taken, fn says
- * no, or there are no more. Returns how many were taken; *mark is where reading now stands. Records
- * that make no sense are dropped as TRACEZ_DROP_CORRUPT. */
+/* Hands unread records to fn until spans_max were taken, fn says no, or there are no more: oldest
+ * first within each shard, and so within each writer whose shard was never full or taken. Returns
+ * how many were taken; *mark is where reading now stands. Records that make no sense are dropped as
+ * TRACEZ_DROP_CORRUPT. */
 TRACEZ_API size_t tracez_collector_read(struct tracez_collector *collector, size_t spans_max,
                                         tracez_read_fn fn, void *state, struct tracez_mark *mark);
 
