@@ -183,15 +183,18 @@ typedef struct {
 /* Of a main request that may be traced; found again through r->pool->cleanup,
  * as an internal redirect clears the contexts of modules. */
 typedef struct {
-    struct tracez_span              span;            /* {0}: not recorded */
     struct tracez_context           parent;          /* zero: a root */
-    struct tracez_context           context;         /* the span's own */
-    struct tracez_sampling_decision decision;
-    u_char                          traceparent[TRACEZ_TRACEPARENT_TEXT_BYTES];
     unsigned                        deciding:1;      /* a variable is asked */
     unsigned                        started:1;       /* it is traced */
     unsigned                        injected:1;
     unsigned                        finished:1;
+
+    /* set when it is started */
+    struct tracez_span              span;            /* {0}: not recorded */
+    struct tracez_context           context;         /* the span's own */
+    struct tracez_sampling_decision decision;
+    u_char                          traceparent[TRACEZ_TRACEPARENT_TEXT_BYTES];
+                                                     /* when it is injected */
 } ngx_http_tracez_ctx_t;
 
 

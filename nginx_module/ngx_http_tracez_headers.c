@@ -18,7 +18,7 @@ static ngx_str_t  ngx_http_tracez_traceparent = ngx_string("traceparent");
 static ngx_str_t  ngx_http_tracez_tracestate = ngx_string("tracestate");
 
 
-static uint64_t
+static ngx_inline uint64_t
 ngx_http_tracez_get_lower(u_char *p)
 {
     uint64_t  letters;
@@ -32,7 +32,7 @@ ngx_http_tracez_get_lower(u_char *p)
 /* The names have 8 to 16 bytes, all of them letters, so that setting bit 5 is
  * lowering the case. Every header of every request is looked at. */
 
-static ngx_uint_t
+static ngx_inline ngx_uint_t
 ngx_http_tracez_is_header(ngx_table_elt_t *h, ngx_str_t *name)
 {
     size_t  last;

@@ -178,7 +178,7 @@ ngx_http_tracez_create_ctx(ngx_http_request_t *r,
     }
 
     ctx = cln->data;
-    ngx_memzero(ctx, sizeof(ngx_http_tracez_ctx_t));
+    ngx_memzero(ctx, offsetof(ngx_http_tracez_ctx_t, span));
 
     cln->handler = ngx_http_tracez_cleanup;
     ngx_http_set_ctx(r, ctx, ngx_http_tracez_module);

@@ -23,27 +23,29 @@ static void
 ngx_http_tracez_set_url(ngx_http_request_t *r,
     struct tracez_http_request *request)
 {
-    u_char  *p, *end, *question;
+    size_t   len;
+    u_char  *p, *start;
 
-    p = r->unparsed_uri.data;
-    end = p + r->unparsed_uri.len;
-    question = NULL;
+    start = r->unparsed_uri.data;
+    len = r->unparsed_uri.len;
 
-    for ( /* void */ ; p < end && *p != '#'; p++) {
-        if (*p == '?' && question == NULL) {
-            question = p;
-        }
+    if (len == 0) {
+        return;
     }
 
-    end = p;
-    p = question ? question : end;
+    p = memchr(start, '#', len);
+    if (p != NULL) {
+        len = (size_t) (p - start);
+    }
 
-    request->path.text = (const char *) r->unparsed_uri.data;
-    request->path.bytes = (size_t) (p - r->unparsed_uri.data);
+    request->path.text = (const char *) start;
+    request->path.bytes = len;
 
-    if (question) {
-        request->query.text = (const char *) question + 1;
-        request->query.bytes = (size_t) (end - question - 1);
+    p = memchr(start, '?', len);
+    if (p != NULL) {
+        request->path.bytes = (size_t) (p - start);
+        request->query.text = (const char *) p + 1;
+        request->query.bytes = len - request->path.bytes - 1;
     }
 }
 
