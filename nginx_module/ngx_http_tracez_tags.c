@@ -92,13 +92,15 @@ ngx_http_tracez_set_connection(ngx_http_request_t *r,
     ngx_connection_t  *c;
 
     static ngx_str_t   http = ngx_string("http");
+#if (NGX_SSL || NGX_COMPAT)
     static ngx_str_t   https = ngx_string("https");
+#endif
 
     c = r->connection;
 
     ngx_http_tracez_set_text(&request->scheme, &http);
 
-#if (NGX_HTTP_SSL)
+#if (NGX_SSL || NGX_COMPAT)
     if (c->ssl) {
         ngx_http_tracez_set_text(&request->scheme, &https);
     }
