@@ -109,18 +109,3 @@ class Expected:
             wrong.append("%d <= %d <= %d <= %d is false" % (began_ns, span.start_ns, span.end_ns,
                                                             ended_ns))
         assert not wrong, "\n".join(wrong)
-
-
-def by_kind(found, kind):
-    return [span for span in found if span.kind == kind]
-
-
-def child_of(parent, found):
-    """The only span below this one."""
-    below = [span for span in found if span.parent_id == span_id_of(parent)]
-    assert len(below) == 1, "below %s: %s" % (parent, below)
-    return below[0]
-
-
-def span_id_of(parent):
-    return parent if isinstance(parent, str) else parent.span_id

@@ -117,7 +117,7 @@ def test_batches_are_of_the_configured_size_and_carry_the_configured_headers(bac
         assert "s3cret" not in nginx.log()
         assert "s3cret" not in client.get(nginx.port["status"], "/ledger").raw.decode()
 
-    assert [len(attempt.heads) for attempt in backend.attempts] == [10, 10, 10, 5]
+    assert sorted(len(attempt.heads) for attempt in backend.attempts) == [5, 10, 10, 10]
     for attempt in backend.attempts:
         assert (attempt.method, attempt.path) == ("POST", "/v1/traces")
         assert attempt.headers["content-type"] == "application/json"
