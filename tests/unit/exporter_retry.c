@@ -113,7 +113,7 @@ END_TEST
 START_TEST(a_batch_is_given_up_when_retry_max_elapsed_is_over)
 {
     struct exporting exporting = exporting_init_to(backend_start_deaf(NULL, 0));
-    exporting.config.retry_max_elapsed_ms = 20;
+    exporting.config.retry_max_elapsed_ms = 1000;
     exporting_start(&exporting);
 
     exporting_flush_spans(&exporting, 3);
