@@ -13,6 +13,7 @@
 #include <emmintrin.h>
 
 #define HEX_GROUP_BYTES 8
+#define HEX_GROUP_DIGITS 16
 
 static inline void hex_format_group(char text[16], const uint8_t bytes[8])
 {
@@ -56,7 +57,7 @@ static inline char *hex_format(char *text, const uint8_t *bytes, size_t count)
 #if defined(HEX_GROUP_BYTES)
     for (; count >= HEX_GROUP_BYTES; count -= HEX_GROUP_BYTES) {
         hex_format_group(text, bytes);
-        text += 2 * HEX_GROUP_BYTES;
+        text += HEX_GROUP_DIGITS;
         bytes += HEX_GROUP_BYTES;
     }
 #endif
@@ -85,7 +86,7 @@ static inline bool hex_parse(uint8_t *bytes, size_t count, const char *text)
 #if defined(HEX_GROUP_BYTES)
     for (; count >= HEX_GROUP_BYTES; count -= HEX_GROUP_BYTES) {
         is_hex &= hex_parse_group(bytes, text);
-        text += 2 * HEX_GROUP_BYTES;
+        text += HEX_GROUP_DIGITS;
         bytes += HEX_GROUP_BYTES;
     }
 #endif

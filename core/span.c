@@ -171,9 +171,9 @@ static inline void fill_slot(struct slot *slot, const struct tracez_span_options
 }
 
 static __attribute__((noinline)) struct tracez_span
-record(struct tracez_tracer *tracer, const struct tracez_span_options *options,
-       struct tracez_text name, const struct tracez_context *parent,
-       const struct tracez_context *own)
+start_recording(struct tracez_tracer *tracer, const struct tracez_span_options *options,
+                struct tracez_text name, const struct tracez_context *parent,
+                const struct tracez_context *own)
 {
     struct ledger_writer writer = tracer_writer(tracer);
     struct tracez_span span;
@@ -241,7 +241,7 @@ start_span(struct tracez_tracer *tracer, const struct start *start,
     own.flags = parent != NULL ? parent->flags & TRACEZ_FLAG_RANDOM : TRACEZ_FLAG_RANDOM;
     own.flags |= decision.sampled ? TRACEZ_FLAG_SAMPLED : 0;
     if (decision.record) {
-        span = record(tracer, start->options, name_of(start), parent, &own);
+        span = start_recording(tracer, start->options, name_of(start), parent, &own);
     } else {
         struct ledger_writer writer = tracer_writer(tracer);
         ledger_count(writer, &writer.line->not_recorded);

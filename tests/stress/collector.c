@@ -414,7 +414,7 @@ static void assert_conserved(const struct run *run, const struct writer *writers
     for (uint32_t i = 0; i < run->writers; i++) {
         attempts += writers[i].attempts;
         oversize += writers[i].oversize;
-        ck_assert_ptr_null(memchr(run->is_done[i], false, run->each * sizeof(bool)));
+        ck_assert_ptr_null(memchr(run->is_done[i], 0, run->each * sizeof(bool)));
     }
     ck_assert_uint_eq(run->exported + run->rejected, records);
     ck_assert_uint_eq(stats.recorded, attempts);

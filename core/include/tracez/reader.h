@@ -136,7 +136,8 @@ TRACEZ_API uint64_t tracez_collector_unread(const struct tracez_collector *colle
 TRACEZ_API bool tracez_collector_is_pressed(const struct tracez_collector *collector);
 
 /* Calls wake on the request path after about every batch_spans finished spans of one writer (fewer
- * where the buffer is small or the spans are large): at most once a batch. It must not block, allocate or log. [setup] */
+ * where the buffer is small or the spans are large): at most once a batch. It must not block,
+ * allocate or log. [setup] */
 typedef void (*tracez_wake_fn)(void *state);
 TRACEZ_API void tracez_collector_on_batch(struct tracez_collector *collector, uint32_t batch_spans,
                                           tracez_wake_fn wake, void *state);
