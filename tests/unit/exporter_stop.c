@@ -65,14 +65,14 @@ static void gate_wait(struct gate *gate, unsigned waiting)
 }
 
 /* In place of the C library's, for libcurl's lookups: no name exists. */
-__attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
-                                                       const struct addrinfo *hints,
-                                                       struct addrinfo **results)
+__attribute__((visibility("default"))) int getaddrinfo(const char *name, const char *service,
+                                                       const struct addrinfo *req,
+                                                       struct addrinfo **pai)
 {
-    (void)node;
+    (void)name;
     (void)service;
-    (void)hints;
-    (void)results;
+    (void)req;
+    (void)pai;
     gate_pass(&name_lookups);
     return EAI_NONAME;
 }
