@@ -155,10 +155,17 @@ static bool is_handing_over(const struct tracez_exporter *exporter)
     return exporter->orders.stop && exporter->orders.keep_rest;
 }
 
+static bool may_send(const struct tracez_exporter *exporter, uint64_t now_ns)
+{
+    bool is_late = exporter->orders.stop && now_ns >= exporter->orders.deadline_ns;
+
+    return !is_late && !is_handing_over(exporter) && !transport_is_full(&exporter->transport) &&
+           retry_may_send(&exporter->retry, now_ns);
+}
+
 static void send_due(struct tracez_exporter *exporter, uint64_t now_ns)
 {
-    while (!is_handing_over(exporter) && !transport_is_full(&exporter->transport) &&
-           retry_may_send(&exporter->retry, now_ns)) {
+    while (may_send(exporter, now_ns)) {
         struct batch *batch = find_waiting(exporter);
         if (batch == NULL) {
             batch = read_due(exporter, now_ns);
@@ -169,6 +176,9 @@ static void send_due(struct tracez_exporter *exporter, uint64_t now_ns)
         if (batch->state == BATCH_WAITING) {
             send_batch(exporter, batch, now_ns);
         }
+        /* A large batch takes milliseconds, and there may be a hundred of them. */
+        now_ns = exporter_now_ns();
+        take_orders(exporter, now_ns);
     }
 }
 

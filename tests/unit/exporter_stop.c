@@ -10,6 +10,7 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #define DEADLINE_MS 150
 #define GRACE_MS 200 /* the promise: shutdown_timeout + 0.2 s */
@@ -193,7 +194,7 @@ START_TEST(a_writer_that_never_pauses_does_not_keep_stop_from_ending)
     struct writer writer = {.tracer = exporting.tracer};
     pthread_t thread;
     uint64_t took_ms;
-    exporting.config.batch_size = 1000;
+    exporting.config.batch_size = 200;
     exporting_start(&exporting);
     ck_assert_int_eq(pthread_create(&thread, NULL, write_on, &writer), 0);
     backend_wait_requests(exporting.backend, 1);
@@ -207,6 +208,55 @@ START_TEST(a_writer_that_never_pauses_does_not_keep_stop_from_ending)
     ck_assert_uint_le(took_ms, DEADLINE_MS + GRACE_MS);
     ck_assert_uint_gt(books(exporting.tracer).exported, 0);
     exporter_start(exporting.exporter);
+    exporting_end(&exporting);
+}
+END_TEST
+
+static uint64_t inflight_spans(const struct tracez_tracer *tracer)
+{
+    struct tracez_stats stats;
+
+    tracez_stats_init(&stats);
+    tracez_tracer_stats(tracer, &stats);
+    return stats.inflight;
+}
+
+/* Bytes that are escaped, six for one: 20 bodies of 4 MiB take a quarter of a second to write. */
+static void pass_laborious_spans(struct tracez_tracer *tracer, size_t count)
+{
+    char value[6000];
+
+    memset(value, 1, sizeof(value));
+    for (size_t i = 0; i < count; i++) {
+        struct tracez_span span = tracez_span_start(tracer, TRACEZ_KIND_SERVER, "n", NULL, NULL);
+        tracez_span_set_bytes(span, "value", value, sizeof(value));
+        tracez_span_finish(span);
+    }
+}
+
+START_TEST(stop_does_not_wait_until_all_that_is_due_is_encoded)
+{
+    struct exporting exporting = exporting_init(NULL, 0);
+    struct tracez_config config;
+    uint64_t begin_ms = 0;
+    uint64_t took_ms;
+    tracez_tracer_destroy(exporting.tracer);
+    tracez_config_init(&config);
+    config.spans_max = 65536;
+    config.max_tag_bytes = 6000;
+    exporting.tracer = tracer_create(&config);
+    exporting.config.connections = 20;
+    exporting.config.batch_size = 65536;
+    exporting_start(&exporting);
+    pass_laborious_spans(exporting.tracer, 2400);
+    tracez_exporter_flush(exporting.exporter);
+    while (inflight_spans(exporting.tracer) == 0) {
+        poll_again(&begin_ms, "the first batch");
+    }
+
+    ck_assert_int_eq(exporter_stop_timed(exporting.exporter, 0, false, &took_ms), TRACEZ_OK);
+
+    ck_assert_uint_le(took_ms, GRACE_MS);
     exporting_end(&exporting);
 }
 END_TEST
@@ -419,6 +469,7 @@ int main(void)
     tcase_add_test(hanging, a_name_lookup_that_hangs_delays_stop_until_the_deadline_only);
     tcase_add_test(hanging, a_thread_that_is_stuck_is_left_behind_with_all_that_it_may_touch);
     tcase_add_loop_test(hanging, a_writer_that_never_pauses_does_not_keep_stop_from_ending, 0, 2);
+    tcase_add_test(hanging, stop_does_not_wait_until_all_that_is_due_is_encoded);
     tcase_add_test(hanging, batches_that_were_taken_behind_one_that_hangs_count_as_exported);
     tcase_add_test(hanging, keep_rest_leaves_what_was_not_sent_in_the_buffer);
     tcase_add_test(orderly, stop_sends_what_is_buffered_first);
