@@ -170,7 +170,7 @@ static inline void fill_slot(struct slot *slot, const struct tracez_span_options
     set_times(tracer, slot, options->start_unix_ns);
 }
 
-static __attribute__((noinline)) struct tracez_span
+static inline __attribute__((always_inline)) struct tracez_span
 start_recording(struct tracez_tracer *tracer, const struct tracez_span_options *options,
                 struct tracez_text name, const struct tracez_context *parent,
                 const struct tracez_context *own)
@@ -402,7 +402,8 @@ static inline void deliver(struct tracez_tracer *tracer, struct slot *slot)
     }
 }
 
-static inline void finish_locked(struct slot *slot, struct tracez_span span, uint64_t duration_ns)
+static inline __attribute__((always_inline)) void
+finish_locked(struct slot *slot, struct tracez_span span, uint64_t duration_ns)
 {
     struct tracez_tracer *tracer = slot->tracer;
 

@@ -185,7 +185,7 @@ class Nginx:
         """After test(): nothing was started, only the files go."""
         shutil.rmtree(self.prefix, ignore_errors=True)
 
-    def start(self):
+    def start(self, seconds=10):
         self._output = open(self.prefix / "output", "wb")
         self._child = subprocess.Popen(self.command(), env=self.full_environment(),
                                        stdout=self._output, stderr=subprocess.STDOUT,
@@ -194,7 +194,8 @@ class Nginx:
             assert self._child.wait(timeout=30) == 0, self.log()
         pid_file = self.prefix / "nginx.pid"
         polling.until("nginx writes its pid\n%s" % self.log(),
-                      lambda: self._has_ended() or pid_file.exists() and pid_file.read_text().strip())
+                      lambda: self._has_ended() or pid_file.exists() and pid_file.read_text().strip(),
+                      seconds)
         assert not self._has_ended(), self.log() + (self.prefix / "output").read_text()
         self.master = int(pid_file.read_text())
         if self._settings["master_process"] == "on":
