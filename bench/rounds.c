@@ -32,7 +32,7 @@ double rounds_median(struct rounds *rounds)
     return nth(rounds, rounds->count / 2);
 }
 
-double rounds_minimum(struct rounds *rounds)
+double rounds_low(struct rounds *rounds)
 {
-    return nth(rounds, 0);
+    return nth(rounds, rounds->count / 100);
 }

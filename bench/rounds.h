@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Figures from many short rounds. Another process may take the processor, the clock rate may drift:
- * the median tells what is usual, the minimum what the code itself costs. */
+ * Figures from many short rounds. Others share the processor and its caches, the clock rate drifts:
+ * the median tells what was usual, the lowest hundredth of the rounds what the code itself costs.
+ * The one lowest would be a glitch of the clock now and then: a thread's time may stand still. */
 #ifndef TRACEZ_BENCH_ROUNDS_H
 #define TRACEZ_BENCH_ROUNDS_H
 
@@ -18,6 +19,6 @@ void rounds_add(struct rounds *rounds, double value);
 
 /* Sorts the values. */
 double rounds_median(struct rounds *rounds);
-double rounds_minimum(struct rounds *rounds);
+double rounds_low(struct rounds *rounds);
 
 #endif

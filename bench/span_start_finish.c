@@ -9,10 +9,12 @@
  *
  *   span_start_finish [--rounds N]
  *
- * Prints "name value unit" lines: median and minimum of many short rounds in which all cases take
- * turns, then allocations, bytes, and instructions, for which the program runs itself under
- * valgrind (left out where there is none; a clock read is a system call there and counts a few). It
- * asserts nothing, but says so when a span was dropped, as such figures do not count. */
+ * Prints "name value unit" lines: median and lowest hundredth of many short rounds in which all
+ * cases take turns, in processor time of the thread that makes the spans (for two threads also in
+ * time that passes, which the emptying thread shares where there are two processors); then
+ * allocations, bytes, and instructions, for which the program runs itself under valgrind (left out
+ * where there is none; a clock read is a system call there and counts a few). It asserts nothing,
+ * but says so when a span was dropped, as such figures do not count. */
 #include "allocations.h"
 #include "cases.h"
 #include "drain.h"
@@ -146,7 +148,7 @@ static void make_room(const struct bench_case *what)
 static void print_times(const char *name, struct rounds *rounds)
 {
     print_line(name, "median", rounds_median(rounds), "ns");
-    print_line(name, "minimum", rounds_minimum(rounds), "ns");
+    print_line(name, "low", rounds_low(rounds), "ns");
 }
 
 static void measure_times(size_t round_count)
