@@ -66,3 +66,11 @@ def test_every_test_that_is_named_exists(file, test):
     [path] = (markdown.ROOT / "tests").rglob(file)
 
     assert re.search(r"(START_TEST\(|def )%s\b" % test, path.read_text())
+
+
+def test_every_script_that_is_named_exists():
+    named = {name for path in markdown.files()
+             for name in re.findall(r"\bscripts/[\w-]+", path.read_text())}
+
+    assert "scripts/demo" in named
+    assert sorted(name for name in named if not (markdown.ROOT / name).exists()) == []
