@@ -8,7 +8,6 @@
 #include "header.h"
 #include "refusal.h"
 
-#include <ctype.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -336,8 +335,10 @@ static const char *text_of(CURLcode code)
 /* libcurl's texts begin with a capital, ours follow a colon. */
 static void uncapitalise(char *text)
 {
-    if (islower((unsigned char)text[1])) { /* not "SSL" */
-        text[0] = (char)tolower((unsigned char)text[0]);
+    bool is_word = text[0] >= 'A' && text[0] <= 'Z' && text[1] >= 'a' && text[1] <= 'z';
+
+    if (is_word) { /* not "SSL" */
+        text[0] = (char)(text[0] - 'A' + 'a');
     }
 }
 

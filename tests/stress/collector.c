@@ -60,7 +60,7 @@ struct run {
 };
 
 /* Threads report here; Check's assertions are for the main thread. */
-static void complain(struct run *run, const char *format, ...)
+static TRACEZ_PRINTF(2, 3) void complain(struct run *run, const char *format, ...)
 {
     va_list arguments;
 
