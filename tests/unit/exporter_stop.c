@@ -245,7 +245,8 @@ START_TEST(stop_does_not_wait_until_all_that_is_due_is_encoded)
     config.spans_max = 65536;
     config.max_tag_bytes = 6000;
     exporting.tracer = tracer_create(&config);
-    exporting.config.connections = 20;
+    exporting.config.connections = 100; /* a sanitizer encodes one body in time, but not all */
+    exporting.config.max_batch_bytes = 1024 * 1024;
     exporting.config.batch_size = 65536;
     exporting_start(&exporting);
     pass_laborious_spans(exporting.tracer, 2400);
