@@ -167,8 +167,9 @@ class Nginx:
             environment["ASAN_OPTIONS"] = "log_path=%s:detect_leaks=%d:abort_on_error=0" % (
                 logs, detect_leaks)
             environment["UBSAN_OPTIONS"] = "log_path=%s:print_stacktrace=1" % logs
-            environment["LSAN_OPTIONS"] = ("suppressions=%s:print_suppressions=1"
-                                           % (HERE / "nginx.supp"))
+            # A copy: workers run as a user that may not see where this tree lies.
+            suppressions = shutil.copy(HERE / "nginx.supp", self.prefix)
+            environment["LSAN_OPTIONS"] = ("suppressions=%s:print_suppressions=1" % suppressions)
         return environment
 
     def test(self, *arguments):

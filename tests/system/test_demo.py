@@ -194,9 +194,11 @@ def test_ports_that_others_have_are_left_alone(demo):
 @pytest.mark.skipif(os.getuid() != 0, reason="we are not root as it is")
 def test_it_needs_no_root(demo):
     nobody = 65534
+    as_nobody = ["setpriv", "--reuid", str(nobody), "--regid", str(nobody), "--clear-groups", "--"]
+    if subprocess.run([*as_nobody, "test", "-r", demo.command[0]]).returncode != 0:
+        pytest.skip("this tree lies where only root can read: %s" % demo.command[0])
     os.chown(demo.folder, nobody, nobody)
-    demo.command = ["setpriv", "--reuid", str(nobody), "--regid", str(nobody), "--clear-groups",
-                    "--", *demo.command]
+    demo.command = [*as_nobody, *demo.command]
 
     done = demo.run()
 
