@@ -203,9 +203,10 @@ START_TEST(books_balance_when_a_writer_is_killed_after_each_instruction)
 {
     struct memory memory;
     bool is_through = false;
+    size_t kill_after = 0;
     create_memory(&memory);
 
-    for (size_t kill_after = 0; !is_through; kill_after++) {
+    for (; !is_through; kill_after++) {
         format(&memory);
         pid_t child = start_writer(&memory);
         for (size_t steps = 0; steps < kill_after && !is_through; steps++) {
@@ -214,6 +215,7 @@ START_TEST(books_balance_when_a_writer_is_killed_after_each_instruction)
         end(child);
         check_books(&memory, kill_after);
     }
+    printf("figure: %zu instructions, a kill after each\n", kill_after);
     destroy_memory(&memory);
 }
 END_TEST

@@ -15,6 +15,21 @@ def codec():
 
 
 @pytest.fixture
+def figure(record_property):
+    """figure("%d exits, the longest took %.2f s", …): what a test saw. Printed at the end as a line "figure: …",
+    which scripts/test --long shows in the test's row."""
+    return lambda text, *values: record_property("figure", text % values)
+
+
+def pytest_terminal_summary(terminalreporter):
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, value in report.user_properties if report.when == "call" else ():
+                if name == "figure":
+                    terminalreporter.write_line("figure: %s" % value)
+
+
+@pytest.fixture
 def backend(codec):
     yield from run_backend(codec)
 
