@@ -49,25 +49,6 @@ def test_the_drop_reasons_are_all_explained():
     assert [reason for reason in reasons if "`%s`" % reason not in explained] == []
 
 
-def named_tests():
-    """(file, test) of everything that docs/reliability.md names behind a file of tests."""
-    found, file = [], None
-    for name in re.findall(r"`([\w/]+(?:\.c|\.py)?)`", (markdown.ROOT / "docs/reliability.md")
-                           .read_text().split("## Faults and tests")[1]):
-        if name.endswith((".c", ".py")):
-            file = name
-        elif file and name.count("_") > 2:
-            found.append((file, name))
-    return found
-
-
-@pytest.mark.parametrize("file, test", named_tests())
-def test_every_test_that_is_named_exists(file, test):
-    [path] = (markdown.ROOT / "tests").rglob(file)
-
-    assert re.search(r"(START_TEST\(|def )%s\b" % test, path.read_text())
-
-
 def test_every_script_that_is_named_exists():
     named = {name for path in markdown.files()
              for name in re.findall(r"\bscripts/[\w-]+", path.read_text())}
