@@ -197,15 +197,15 @@ void tracez_tracer_stats(const struct tracez_tracer *tracer, struct tracez_stats
     memcpy(stats, &sum, sum.struct_bytes < sizeof(sum) ? sum.struct_bytes : sizeof(sum));
 }
 
-void tracez_tracer_take_over(struct tracez_tracer *tracer)
+void tracez_tracer_take_over(struct tracez_tracer *tracer, uint32_t writer)
 {
-    if (!tracer->has_fixed_writer) {
+    if (!tracer->has_fixed_writer || writer >= TRACEZ_WRITERS_MAX || tracer_is_inert(tracer)) {
         return;
     }
     for (uint32_t i = 0; i < tracer->collector_count; i++) {
-        collector_take_over(&tracer->collectors[i], tracer->writer);
+        collector_take_over(&tracer->collectors[i], writer);
     }
-    ledger_take_over(&tracer->ledger->lines[tracer->writer]); /* after what it pushed is known */
+    ledger_take_over(&tracer->ledger->lines[writer]); /* after what it pushed is known */
 }
 
 void tracez_tracer_count_request(struct tracez_tracer *tracer, bool traced)

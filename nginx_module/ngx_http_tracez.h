@@ -49,6 +49,7 @@ typedef struct {
     pthread_mutex_t                 lock;
     ngx_atomic_t                    buffer;          /* id of the zone used */
     ngx_atomic_t                    leaving;
+    ngx_atomic_t                    died;            /* and nobody took over */
 } ngx_http_tracez_line_t;
 
 
@@ -78,7 +79,7 @@ typedef struct {
 /* In the ledger's zone, which lives as long as the master. */
 typedef struct {
     ngx_atomic_t                    buffers;         /* zones made so far */
-    pthread_mutex_t                 door;            /* for leaving in turn */
+    pthread_mutex_t                 door;            /* one looks at a time */
     ngx_http_tracez_line_t          lines[TRACEZ_WRITERS_MAX];
     ngx_http_tracez_published_t     published;
     void                           *ledger;          /* tracez's own part */
@@ -89,6 +90,7 @@ typedef struct {
 typedef struct {
     ngx_uint_t                      id;
     ngx_uint_t                      configurations;  /* that used it so far */
+    ngx_atomic_t                    current;         /* the master's */
     ngx_atomic_t                    newest;          /* that has a worker */
     void                           *memory;          /* tracez's own part */
 } ngx_http_tracez_buffer_t;
@@ -243,12 +245,11 @@ ngx_int_t ngx_http_tracez_add_zones(ngx_cycle_t *cycle,
     ((ngx_http_tracez_buffer_t *) (tmcf)->buffer_zone->data)
 
 ngx_int_t ngx_http_tracez_init_lines(ngx_http_tracez_shared_t *shared);
-ngx_int_t ngx_http_tracez_claim_line(ngx_http_tracez_shared_t *shared,
-    ngx_uint_t buffer, ngx_uint_t *died);
-ngx_uint_t ngx_http_tracez_leave_line(ngx_http_tracez_shared_t *shared,
-    ngx_int_t line);
-void ngx_http_tracez_release_line(ngx_http_tracez_shared_t *shared,
-    ngx_int_t line);
+ngx_int_t ngx_http_tracez_claim_line(ngx_http_tracez_main_conf_t *tmcf);
+void ngx_http_tracez_take_over(ngx_http_tracez_main_conf_t *tmcf,
+    ngx_uint_t wait);
+ngx_uint_t ngx_http_tracez_leave_line(ngx_http_tracez_main_conf_t *tmcf);
+void ngx_http_tracez_release_line(ngx_http_tracez_main_conf_t *tmcf);
 
 /* reports */
 void ngx_http_tracez_report_start(ngx_cycle_t *cycle,

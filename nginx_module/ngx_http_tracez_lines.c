@@ -5,9 +5,14 @@
  * counts on that line, and the kernel tells when its holder died; a pid would
  * not, for pids are used again.
  *
- * Processes leave in turn, through a door: whoever finds nobody else that uses
- * the same buffer and is not leaving already is the last one, and has to see
- * to the spans in it. A crashed process blocks nothing: its locks fall open. */
+ * What a process that died left unfinished is seen to by one that uses the
+ * same buffer, as what it had locked lies there: a worker that begins, or
+ * within a second the one that exports. A line is not used again before.
+ *
+ * Processes come and leave in turn, through a door: whoever leaves and finds
+ * nobody else that uses the same buffer, or will, and is not leaving already
+ * is the last one, and has to see to the spans in it. A crashed process blocks
+ * nothing: its locks fall open. */
 #include "ngx_http_tracez.h"
 
 
@@ -50,19 +55,21 @@ ngx_http_tracez_init_lines(ngx_http_tracez_shared_t *shared)
 }
 
 
-/* NGX_OK, NGX_BUSY, or NGX_DONE: locked, but its last holder died with it */
+/* A death is told once: the line remembers it, should we die as well. */
 
 static ngx_int_t
-ngx_http_tracez_try_lock(pthread_mutex_t *lock)
+ngx_http_tracez_try_line(ngx_http_tracez_line_t *line)
 {
-    switch (pthread_mutex_trylock(lock)) {
+    switch (pthread_mutex_trylock(&line->lock)) {
 
     case 0:
         return NGX_OK;
 
     case EOWNERDEAD:
-        pthread_mutex_consistent(lock);
-        return NGX_DONE;
+        line->died = 1;
+        ngx_memory_barrier();
+        pthread_mutex_consistent(&line->lock);
+        return NGX_OK;
 
     default:
         return NGX_BUSY;
@@ -70,80 +77,188 @@ ngx_http_tracez_try_lock(pthread_mutex_t *lock)
 }
 
 
-/* the index of a line that is now ours, or NGX_ERROR: all are in use */
-
-ngx_int_t
-ngx_http_tracez_claim_line(ngx_http_tracez_shared_t *shared, ngx_uint_t buffer,
-    ngx_uint_t *died)
+static ngx_int_t
+ngx_http_tracez_enter(ngx_http_tracez_shared_t *shared, ngx_uint_t wait)
 {
-    ngx_int_t                i, rc;
+    int  rc;
+
+    rc = wait ? pthread_mutex_lock(&shared->door)
+              : pthread_mutex_trylock(&shared->door);
+
+    if (rc == EOWNERDEAD) {
+        rc = pthread_mutex_consistent(&shared->door);
+    }
+
+    return rc == 0 ? NGX_OK : NGX_BUSY;
+}
+
+
+/* is anybody else's line, behind the door, one of this buffer? */
+
+static ngx_uint_t
+ngx_http_tracez_is_used(ngx_http_tracez_shared_t *shared, ngx_uint_t buffer,
+    ngx_int_t except, ngx_uint_t to_stay)
+{
+    ngx_int_t                i;
     ngx_http_tracez_line_t  *line;
 
     for (i = 0; i < TRACEZ_WRITERS_MAX; i++) {
         line = &shared->lines[i];
-        rc = ngx_http_tracez_try_lock(&line->lock);
 
-        if (rc != NGX_BUSY) {
-            line->buffer = buffer;
-            line->leaving = 0;
-            *died = (rc == NGX_DONE);
+        if (i == except || line->buffer != buffer
+            || (to_stay && line->leaving))
+        {
+            continue;
+        }
+
+        if (ngx_http_tracez_try_line(line) != NGX_OK) {
+            return 1;
+        }
+
+        pthread_mutex_unlock(&line->lock);
+    }
+
+    return 0;
+}
+
+
+/* ---- coming ------------------------------------------------------------- */
+
+static ngx_int_t
+ngx_http_tracez_find_line(ngx_http_tracez_shared_t *shared, ngx_uint_t died)
+{
+    ngx_int_t                i;
+    ngx_http_tracez_line_t  *line;
+
+    for (i = 0; i < TRACEZ_WRITERS_MAX; i++) {
+        line = &shared->lines[i];
+
+        if (ngx_http_tracez_try_line(line) != NGX_OK) {
+            continue;
+        }
+
+        if (line->died == died) {
             return i;
         }
+
+        pthread_mutex_unlock(&line->lock);
     }
 
     return NGX_ERROR;
 }
 
 
-static ngx_uint_t
-ngx_http_tracez_is_in_use(ngx_http_tracez_line_t *line)
+/* The index of a line that is now ours, or NGX_ERROR: all are in use. One of
+ * a dead process, which we may be the wrong one to see to, only when there is
+ * no other. */
+
+ngx_int_t
+ngx_http_tracez_claim_line(ngx_http_tracez_main_conf_t *tmcf)
 {
-    ngx_int_t  rc;
+    ngx_int_t                  i;
+    ngx_http_tracez_shared_t  *shared;
 
-    rc = ngx_http_tracez_try_lock(&line->lock);
+    shared = ngx_http_tracez_shared(tmcf);
 
-    if (rc == NGX_DONE) {
-        /* who claims it must still learn that its holder died, but a death is
-         * told once: so leave it locked by nobody who lives */
-        return 0;
+    if (ngx_http_tracez_enter(shared, 1) != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    if (rc == NGX_OK) {
-        pthread_mutex_unlock(&line->lock);
+    i = ngx_http_tracez_find_line(shared, 0);
+
+    if (i == NGX_ERROR) {
+        i = ngx_http_tracez_find_line(shared, 1);
     }
 
-    return rc == NGX_BUSY;
+    if (i != NGX_ERROR) {
+        shared->lines[i].buffer = ngx_http_tracez_buffer(tmcf)->id;
+        shared->lines[i].leaving = 0;
+    }
+
+    pthread_mutex_unlock(&shared->door);
+
+    return i;
 }
 
 
-/* 1 where no other process uses the same buffer, or will */
+/* Where nobody uses a dead process's buffer any more, anybody may see to its
+ * line: what was locked there has gone with it. */
+
+static void
+ngx_http_tracez_take_over_line(ngx_http_tracez_main_conf_t *tmcf, ngx_int_t i)
+{
+    ngx_http_tracez_line_t    *line;
+    ngx_http_tracez_shared_t  *shared;
+
+    shared = ngx_http_tracez_shared(tmcf);
+    line = &shared->lines[i];
+
+    if (line->died
+        && (line->buffer == ngx_http_tracez_buffer(tmcf)->id
+            || !ngx_http_tracez_is_used(shared, line->buffer, i, 0)))
+    {
+        tracez_tracer_take_over(tmcf->tracer, (uint32_t) i);
+        ngx_memory_barrier();
+        line->died = 0;
+    }
+}
+
+
+/* Sees to what dead processes left. A worker that serves already waits for
+ * nobody: where somebody is at the door, it comes back another time. */
+
+void
+ngx_http_tracez_take_over(ngx_http_tracez_main_conf_t *tmcf, ngx_uint_t wait)
+{
+    ngx_int_t                  i;
+    ngx_http_tracez_line_t    *line;
+    ngx_http_tracez_shared_t  *shared;
+
+    shared = ngx_http_tracez_shared(tmcf);
+
+    if (ngx_http_tracez_enter(shared, wait) != NGX_OK) {
+        return;
+    }
+
+    for (i = 0; i < TRACEZ_WRITERS_MAX; i++) {
+        line = &shared->lines[i];
+
+        if (i == tmcf->line) {
+            ngx_http_tracez_take_over_line(tmcf, i);
+
+        } else if (ngx_http_tracez_try_line(line) == NGX_OK) {
+            ngx_http_tracez_take_over_line(tmcf, i);
+            pthread_mutex_unlock(&line->lock);
+        }
+    }
+
+    pthread_mutex_unlock(&shared->door);
+}
+
+
+/* ---- leaving ------------------------------------------------------------ */
+
+/* 1 where no other process uses the same buffer, or will: after a reload the
+ * new workers may be later than the old ones are gone */
 
 ngx_uint_t
-ngx_http_tracez_leave_line(ngx_http_tracez_shared_t *shared, ngx_int_t line)
+ngx_http_tracez_leave_line(ngx_http_tracez_main_conf_t *tmcf)
 {
-    ngx_int_t   i, rc;
-    ngx_uint_t  last;
+    ngx_uint_t                 last;
+    ngx_http_tracez_buffer_t  *buffer;
+    ngx_http_tracez_shared_t  *shared;
 
-    rc = pthread_mutex_lock(&shared->door);
+    shared = ngx_http_tracez_shared(tmcf);
+    buffer = ngx_http_tracez_buffer(tmcf);
 
-    if (rc == EOWNERDEAD) {
-        pthread_mutex_consistent(&shared->door);
-
-    } else if (rc != 0) {
+    if (ngx_http_tracez_enter(shared, 1) != NGX_OK) {
         return 0;
     }
 
-    shared->lines[line].leaving = 1;
-    last = 1;
+    shared->lines[tmcf->line].leaving = 1;
 
-    for (i = 0; i < TRACEZ_WRITERS_MAX && last; i++) {
-        if (i != line && !shared->lines[i].leaving
-            && shared->lines[i].buffer == shared->lines[line].buffer
-            && ngx_http_tracez_is_in_use(&shared->lines[i]))
-        {
-            last = 0;
-        }
-    }
+    last = !ngx_http_tracez_is_used(shared, buffer->id, tmcf->line, 1)
+           && buffer->current <= ngx_max(buffer->newest, tmcf->configuration);
 
     pthread_mutex_unlock(&shared->door);
 
@@ -152,8 +267,12 @@ ngx_http_tracez_leave_line(ngx_http_tracez_shared_t *shared, ngx_int_t line)
 
 
 void
-ngx_http_tracez_release_line(ngx_http_tracez_shared_t *shared, ngx_int_t line)
+ngx_http_tracez_release_line(ngx_http_tracez_main_conf_t *tmcf)
 {
-    shared->lines[line].buffer = 0;
-    pthread_mutex_unlock(&shared->lines[line].lock);
+    ngx_http_tracez_line_t  *line;
+
+    line = &ngx_http_tracez_shared(tmcf)->lines[tmcf->line];
+
+    line->buffer = 0;
+    pthread_mutex_unlock(&line->lock);
 }

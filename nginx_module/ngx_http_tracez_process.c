@@ -91,12 +91,22 @@ ngx_tracez_init_conf(ngx_cycle_t *cycle, void *conf)
 }
 
 
+/* the configuration will run: nothing can refuse it any more */
+
 static ngx_int_t
 ngx_tracez_init_module(ngx_cycle_t *cycle)
 {
-    if (ngx_test_config || ngx_tracez_wake_fd != -1
-        || ngx_tracez_get_http(cycle) == NULL)
-    {
+    ngx_http_tracez_main_conf_t  *tmcf;
+
+    tmcf = ngx_tracez_get_http(cycle);
+
+    if (ngx_test_config || tmcf == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_http_tracez_buffer(tmcf)->current = tmcf->configuration;
+
+    if (ngx_tracez_wake_fd != -1) {
         return NGX_OK;
     }
 
@@ -128,7 +138,6 @@ ngx_tracez_raise(ngx_atomic_t *number, ngx_uint_t to)
 static ngx_int_t
 ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
 {
-    ngx_uint_t                 died;
     struct tracez_error        error;
     struct tracez_config      *config;
     ngx_http_tracez_buffer_t  *buffer;
@@ -137,12 +146,7 @@ ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
     shared = ngx_http_tracez_shared(tmcf);
     buffer = ngx_http_tracez_buffer(tmcf);
 
-    /* known before this worker records: older ones stop exporting now. A
-     * configuration that never got a worker does not count. */
-
-    ngx_tracez_raise(&buffer->newest, tmcf->configuration);
-
-    tmcf->line = ngx_http_tracez_claim_line(shared, buffer->id, &died);
+    tmcf->line = ngx_http_tracez_claim_line(tmcf);
 
     if (tmcf->line == NGX_ERROR) {
         ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
@@ -165,13 +169,16 @@ ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
     if (tracez_tracer_create(config, &tmcf->tracer, &error) != TRACEZ_OK) {
         ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
                       "tracez: this worker traces nothing: %s", error.text);
-        ngx_http_tracez_release_line(shared, tmcf->line);
+        ngx_http_tracez_release_line(tmcf);
         return NGX_ERROR;
     }
 
-    if (died) {
-        tracez_tracer_take_over(tmcf->tracer);
-    }
+    ngx_http_tracez_take_over(tmcf, 1);
+
+    /* Known before this worker records: older ones stop exporting now. A
+     * configuration that has no worker here does not count. */
+
+    ngx_tracez_raise(&buffer->newest, tmcf->configuration);
 
     return NGX_OK;
 }
@@ -310,7 +317,6 @@ static void
 ngx_tracez_exit_process(ngx_cycle_t *cycle)
 {
     ngx_uint_t                    last;
-    ngx_http_tracez_shared_t     *shared;
     ngx_http_tracez_main_conf_t  *tmcf;
 
     tmcf = ngx_tracez_get_http(cycle);
@@ -319,8 +325,7 @@ ngx_tracez_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
-    shared = ngx_http_tracez_shared(tmcf);
-    last = ngx_http_tracez_leave_line(shared, tmcf->line);
+    last = ngx_http_tracez_leave_line(tmcf);
 
     if (tmcf->exporter != NULL) {
         if (ngx_tracez_stop_exporter(cycle, tmcf, last) == TRACEZ_TIMED_OUT) {
@@ -335,5 +340,5 @@ ngx_tracez_exit_process(ngx_cycle_t *cycle)
     tracez_tracer_destroy(tmcf->tracer);
     tmcf->tracer = NULL;
 
-    ngx_http_tracez_release_line(shared, tmcf->line);
+    ngx_http_tracez_release_line(tmcf);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Telling people how exporting goes. Once a second the process that exports
- * copies its figures to shared memory, for the status page of any worker, and
- * logs what changed: the backend failed, the backend is back, spans are being
- * dropped, no more are. Each is said once, and again after half a minute at
- * the earliest, whichever process says it. */
+ * sees to what dead ones left, copies its figures to shared memory, for the
+ * status page of any worker, and logs what changed: the backend failed, the
+ * backend is back, spans are being dropped, no more are. Each is said once,
+ * and again after half a minute at the earliest, whichever process says it. */
 #include "ngx_http_tracez.h"
 
 
@@ -47,7 +47,7 @@ static void
 ngx_http_tracez_publish(ngx_http_tracez_published_t *published,
     struct tracez_exporter_stats *stats)
 {
-    (void) ngx_atomic_fetch_add(&published->sequence, 1);
+    published->sequence |= 1;              /* also after one that died here */
     ngx_memory_barrier();
 
     published->stats = *stats;
@@ -233,6 +233,7 @@ ngx_http_tracez_report_handler(ngx_event_t *ev)
     tracez_exporter_stats(tmcf->exporter, &stats);
 
     if (stats.state != TRACEZ_EXPORTER_WAITING) {
+        ngx_http_tracez_take_over(tmcf, 0);
         ngx_http_tracez_report(tmcf, ev->log);
     }
 

@@ -157,7 +157,7 @@ static void check_books(const struct memory *memory, size_t steps)
     struct tracez_stats stats = {.struct_bytes = sizeof(stats)};
     size_t drained = 0;
 
-    tracez_tracer_take_over(tracer);
+    tracez_tracer_take_over(tracer, memory->config.writer);
     live(tracer);
     while (tracez_collector_drain(first_collector(tracer), 100, count, &drained) > 0) {
     }

@@ -243,7 +243,7 @@ START_TEST(what_a_writer_that_died_left_unfinished_is_lost_and_what_it_had_locke
     tracez_tracer_destroy(died);
 
     struct tracez_tracer *successor = tracer_create(&config);
-    tracez_tracer_take_over(successor);
+    tracez_tracer_take_over(successor, 0);
     spans_pass(other, 1);
     spans_pass(successor, 1);
 
@@ -252,9 +252,32 @@ START_TEST(what_a_writer_that_died_left_unfinished_is_lost_and_what_it_had_locke
     ck_assert_uint_eq(stats.live, 1);
     ck_assert_uint_eq(stats.queued, 4);
     ck_assert_uint_eq(stats.dropped[TRACEZ_DROP_QUEUE_FULL], 1);
-    tracez_tracer_take_over(successor); /* nothing is left to take */
+    tracez_tracer_take_over(successor, 0); /* nothing is left to take */
     ck_assert_uint_eq(books(successor).dropped[TRACEZ_DROP_WORKER_LOST], 5);
     tracez_tracer_destroy(successor);
+    tracez_tracer_destroy(other);
+    unmap(&config);
+}
+END_TEST
+
+START_TEST(a_writer_that_died_is_taken_over_by_one_that_has_a_writer_of_its_own)
+{
+    struct tracez_config config;
+    struct tracez_tracer *died = create_shared(&config);
+    config.writer = 1;
+    struct tracez_tracer *other = tracer_create(&config);
+    tracez_span_start(died, TRACEZ_KIND_SERVER, "lost", NULL, NULL);
+    tracez_span_start(other, TRACEZ_KIND_SERVER, "live", NULL, NULL);
+    atomic_store(&first_collector(died)->shards[0].shard->lock, 0 + 1);
+    tracez_tracer_destroy(died);
+
+    tracez_tracer_take_over(other, 0);
+    tracez_tracer_take_over(other, TRACEZ_WRITERS_MAX); /* nobody's */
+
+    struct tracez_stats stats = books(other);
+    ck_assert_uint_eq(stats.dropped[TRACEZ_DROP_WORKER_LOST], 1);
+    ck_assert_uint_eq(stats.live, 1);
+    ck_assert_uint_eq(atomic_load(&first_collector(other)->shards[0].shard->lock), 0);
     tracez_tracer_destroy(other);
     unmap(&config);
 }
@@ -267,7 +290,7 @@ START_TEST(taking_over_leaves_what_another_writer_has_locked)
     struct tracez_collector *collector = first_collector(tracer);
 
     atomic_store(&collector->shards[0].shard->lock, 1 + 1); /* writer 1 is pushing */
-    tracez_tracer_take_over(tracer);
+    tracez_tracer_take_over(tracer, 0);
 
     ck_assert_uint_eq(atomic_load(&collector->shards[0].shard->lock), 1 + 1);
     tracez_tracer_destroy(tracer);
@@ -280,7 +303,7 @@ START_TEST(a_tracer_with_a_ledger_of_its_own_takes_nothing_over)
     struct tracez_tracer *tracer = tracer_create_default();
 
     tracez_span_start(tracer, TRACEZ_KIND_SERVER, "live", NULL, NULL);
-    tracez_tracer_take_over(tracer);
+    tracez_tracer_take_over(tracer, 0);
 
     ck_assert_uint_eq(books(tracer).live, 1);
     tracez_tracer_destroy(tracer);
@@ -299,6 +322,7 @@ int main(void)
                    in_a_forked_child_the_numbers_of_the_threads_that_stayed_behind_are_free);
     tcase_add_test(died,
                    what_a_writer_that_died_left_unfinished_is_lost_and_what_it_had_locked_is_free);
+    tcase_add_test(died, a_writer_that_died_is_taken_over_by_one_that_has_a_writer_of_its_own);
     tcase_add_test(died, taking_over_leaves_what_another_writer_has_locked);
     tcase_add_test(died, a_tracer_with_a_ledger_of_its_own_takes_nothing_over);
     return run_suite(suite);
