@@ -21,6 +21,7 @@ import time
 import ports
 
 SPAN_HEAD = re.compile(rb'"traceId":"([0-9a-f]{32})","spanId":"([0-9a-f]{16})"')
+SPAN_END = re.compile(rb'"endTimeUnixNano":"(\d+)"')
 HEAD_BYTES_MAX = 65536
 IDLE_SECONDS = 120
 
@@ -47,6 +48,18 @@ class Answer:
     @property
     def accepts(self):
         return 200 <= self.status < 300
+
+
+class Late(Answer):
+    """Answers after a while."""
+
+    def __init__(self, seconds, status=200):
+        super().__init__(status)
+        self._seconds = seconds
+
+    def perform(self, connection, backend):
+        backend.released.wait(self._seconds)
+        return super().perform(connection, backend)
 
 
 class Partial(Answer):
@@ -85,11 +98,20 @@ class Reset(Close):
         return False
 
 
+class Link:
+    """A connection of an exporter's, from its first byte to its end."""
+
+    def __init__(self):
+        self.attempts = []
+        self.ended_at = None  # its peer left, or died
+
+
 class Attempt:
     """One request as it came in, and what was done with it."""
 
-    def __init__(self, method, path, headers, body, action):
+    def __init__(self, link, method, path, headers, body, action):
         self.at = time.monotonic()
+        self.link = link
         self.method = method
         self.path = path
         self.headers = headers
@@ -107,6 +129,11 @@ class Attempt:
         if self._heads is None:
             self._heads = SPAN_HEAD.findall(self.body)
         return self._heads
+
+    @property
+    def newest_end_ns(self):
+        """When the last of its spans ended."""
+        return max(map(int, SPAN_END.findall(self.body)), default=0)
 
 
 class Backend:
@@ -204,17 +231,19 @@ class Backend:
 
     def _serve(self, connection):
         connection.settimeout(IDLE_SECONDS)
+        link = Link()
         try:
             with connection, connection.makefile("rb") as stream:
-                while self._serve_one(connection, stream):
+                while self._serve_one(connection, stream, link):
                     pass
         except OSError:
             pass  # the peer left; what it had sent in full is recorded
         finally:
+            link.ended_at = time.monotonic()
             with self._lock:
                 self._connections.discard(connection)
 
-    def _serve_one(self, connection, stream):
+    def _serve_one(self, connection, stream, link):
         head = read_head(stream)
         if head is None:
             return False
@@ -224,8 +253,9 @@ class Backend:
         if len(body) != body_bytes:
             return False
         with self._lock:
-            attempt = Attempt(method, path, headers, body, self._next_action())
+            attempt = Attempt(link, method, path, headers, body, self._next_action())
             self.attempts.append(attempt)
+            link.attempts.append(attempt)
         return attempt.action.perform(connection, self)
 
 

@@ -20,6 +20,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 import polling
 import ports
@@ -95,17 +96,28 @@ def is_nginx_itself(report):
     return match is not None and int(match.group(1)) <= 3
 
 
+class Kill:
+    """When, on both clocks."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.at = time.monotonic()
+        self.at_unix_ns = time.time_ns()
+
+
 class Nginx:
     def __init__(self, http=None, main="", workers=1, daemon="off", master_process="on",
                  log_level="info", worker_connections=1024, load_module=True, environment=None,
-                 files=None, **values):
+                 asan_options="", files=None, **values):
         self.prefix = pathlib.Path(tempfile.mkdtemp(prefix="tracez-nginx-"))
         self.port = {}
         self.master = None
         self.foreground = daemon == "off"
         self.expected_log = []  # patterns of [alert], [emerg] and [crit] lines that a test provokes
+        self.kills = []
         self._module = find_module() if load_module else None
         self._environment = environment or {}
+        self._asan_options = asan_options
         self._settings = dict(http=http, main=main, workers=workers, daemon=daemon,
                               master_process=master_process, log_level=log_level,
                               worker_connections=worker_connections)
@@ -164,8 +176,8 @@ class Nginx:
         if libraries:
             logs = self.prefix / "sanitizer" / "report"
             environment["LD_PRELOAD"] = " ".join(libraries)
-            environment["ASAN_OPTIONS"] = "log_path=%s:detect_leaks=%d:abort_on_error=0" % (
-                logs, detect_leaks)
+            environment["ASAN_OPTIONS"] = "log_path=%s:detect_leaks=%d:abort_on_error=0:%s" % (
+                logs, detect_leaks, self._asan_options)
             environment["UBSAN_OPTIONS"] = "log_path=%s:print_stacktrace=1" % logs
             # A copy: workers run as a user that may not see where this tree lies.
             suppressions = shutil.copy(HERE / "nginx.supp", self.prefix)
@@ -218,6 +230,19 @@ class Nginx:
     def wait_until_gone(self, workers):
         """Waits until old workers have left: until then they may take requests."""
         polling.until("the old workers are gone", lambda: not workers & set(self.workers()))
+
+    def kill(self, pid, how=signal.SIGKILL):
+        """The death of a worker, from outside."""
+        self.expected_log.append(r"worker process %d exited on signal %d" % (pid, how))
+        self.kills.append(Kill(pid))
+        os.kill(pid, how)
+        return self.kills[-1]
+
+    def wait_for_workers(self):
+        """Waits until there are as many as configured, and none that was killed."""
+        dead = {kill.pid for kill in self.kills}
+        polling.until("there are all workers again", lambda: len(
+            [pid for pid in self.workers() if pid not in dead]) == self._settings["workers"])
 
     def send_signal(self, name):
         """Sends the master a signal: HUP, USR1."""

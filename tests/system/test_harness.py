@@ -7,12 +7,13 @@ import json
 
 import pytest
 
+import books
 import client
 import polling
-from backend import Answer, Backend, Close, Partial, Reset, Stall
+from backend import Answer, Attempt, Backend, Close, Link, Partial, Reset, Stall
 from codec import Refused
 from ledger import imbalances
-from nginx import is_nginx_itself
+from nginx import Kill, is_nginx_itself
 from spans import ERROR, REMOTENESS_KNOWN, PARENT_IS_REMOTE, SAMPLED, SERVER, Expected, parse_body
 
 GOOD = {
@@ -166,6 +167,99 @@ def test_a_ledger_that_is_off_by_one_fails(counter):
 
 def test_a_ledger_with_a_drop_too_many_fails():
     assert imbalances({**BALANCED, "dropped": {"queue_full": 1, "no_slot": 1}}) != []
+
+
+def batch_of(*numbers):
+    return b"".join(b'"traceId":"%032x","spanId":"%016x"' % (number, number) for number in numbers)
+
+
+class Received:
+    """A backend that has accepted batches, each a tuple of spans, link by link."""
+
+    def __init__(self, *links):
+        self.links = [Link() for _ in links]
+        for link, batches in zip(self.links, links):
+            link.attempts = [Attempt(link, "POST", "/", {}, batch_of(*spans), Answer())
+                             for spans in batches]
+
+    def accepted(self):
+        return [attempt for link in self.links for attempt in link.attempts]
+
+
+def kill_of(link):
+    kill = Kill(1)
+    link.ended_at = kill.at
+    return kill
+
+
+def test_a_batch_may_come_again_after_a_kill_before_its_answer_was_read():
+    received = Received([(1, 2), (3, 4)], [(3,), (4, 5)])
+
+    assert books.check_duplicates(received, [kill_of(received.links[0])]) == 1
+
+
+@pytest.mark.parametrize("second, reason", [
+    ([(1,), (2,)], "whose answer was read"), ([(3,), (5,)], "in part")])
+def test_a_batch_that_comes_again_otherwise_is_found(second, reason):
+    received = Received([(1, 2), (3, 4)], second)
+
+    with pytest.raises(AssertionError, match=reason):
+        books.check_duplicates(received, [kill_of(received.links[0])])
+
+
+def test_a_batch_that_comes_again_without_a_kill_is_found():
+    received = Received([(1, 2)], [(1, 2)])
+
+    with pytest.raises(AssertionError, match="without need"):
+        books.check_duplicates(received, [])
+
+
+class Client:
+    def __init__(self, sent, over=(), answered=()):
+        self.sent, self.over, self.answered = ({"%032x" % number for number in numbers}
+                                               for numbers in (sent, over, answered))
+
+
+class Settled:
+    """An nginx at rest."""
+
+    def __init__(self, exported, lost=0, kills=0):
+        self.kills = [Kill(1)] * kills
+        self._ledger = {"exported": exported, "dropped": {"worker_lost": lost}}
+
+    def settle(self, seconds):
+        return self._ledger
+
+
+class Taken:
+    def __init__(self, *numbers):
+        self._heads = [(b"%032x" % number, b"%016x" % number) for number in numbers]
+
+    def span_heads(self):
+        return self._heads
+
+    def accepted(self):
+        return []
+
+
+def test_books_with_a_kill_that_agree_pass():
+    clients = Client(sent=[1, 2, 3, 4], over=[1], answered=[1, 2, 3])
+
+    books.join(Settled(exported=2, lost=1, kills=1), Taken(1, 2), clients)
+
+
+@pytest.mark.parametrize("nginx, taken, clients", [
+    (Settled(2), Taken(1, 2), Client(sent=[1])),
+    (Settled(1), Taken(1), Client(sent=[1, 2], over=[1, 2], answered=[1, 2])),
+    (Settled(1, lost=0, kills=1), Taken(1), Client(sent=[1, 2], over=[1], answered=[1, 2])),
+    (Settled(1, lost=2, kills=1), Taken(1), Client(sent=[1, 2, 3], answered=[1, 2, 3])),
+    (Settled(1, lost=2, kills=2), Taken(1), Client(sent=[1, 2])),
+    (Settled(2), Taken(1), Client(sent=[1, 2]))],
+    ids=["nobody sent it", "it had ended", "not counted", "more than one a kill", "counted twice",
+         "exported but not there"])
+def test_books_that_do_not_agree_are_found(nginx, taken, clients):
+    with pytest.raises(AssertionError):
+        books.join(nginx, taken, clients)
 
 
 SUPPRESSIONS = "-----\nSuppressions used:\n  count      bytes template\n%s-----\n\n"
