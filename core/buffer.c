@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Laying out and formatting a buffer. Formatting is idempotent: a buffer of the same layout is kept
- * with all its spans, and only new resources are added; anything else is wiped. */
+ * Laying out, checking and formatting a buffer. Formatting is idempotent: a buffer of the same
+ * layout is kept with all its spans, and only new resources are added; anything else is wiped. */
 #include "buffer.h"
 
 #include "config.h"
@@ -97,14 +97,46 @@ bool buffer_is_valid(const void *memory, size_t memory_bytes, const struct buffe
            buffer->fingerprint == layout->fingerprint;
 }
 
+static struct collector_memory *collector_at(void *buffer, const struct buffer_layout *layout,
+                                             uint32_t index)
+{
+    return (struct collector_memory *)((unsigned char *)buffer + layout->offset[index]);
+}
+
+bool buffer_is_sound(void *memory, size_t memory_bytes, const struct buffer_layout *layout)
+{
+    struct buffer *buffer = memory;
+    bool is_sound = buffer_is_valid(memory, memory_bytes, layout) &&
+                    resource_table_is_sound(&buffer->resources);
+
+    for (uint32_t i = 0; i < layout->collector_count && is_sound; i++) {
+        is_sound = collector_is_sound(collector_at(buffer, layout, i), &layout->geometry[i]);
+    }
+    return is_sound;
+}
+
+enum tracez_result tracez_buffer_check(const struct tracez_config *config, void *memory,
+                                       size_t memory_bytes, struct tracez_error *error)
+{
+    struct buffer_layout layout;
+    enum tracez_result result = buffer_plan(config, &layout, error);
+
+    if (result == TRACEZ_OK && !buffer_is_sound(memory, memory_bytes, &layout)) {
+        result = fail(error, TRACEZ_FOREIGN,
+                      "buffer memory of %zu bytes at %p rejected: not formatted by tracez for this "
+                      "configuration, or overwritten",
+                      memory_bytes, memory);
+    }
+    return result;
+}
+
 static enum tracez_result reset(struct buffer *buffer, const struct buffer_layout *layout,
                                 struct tracez_error *error)
 {
     /* The rings need no wiping: nothing before a position is ever read. */
     memset(buffer, 0, sizeof(*buffer));
     for (uint32_t i = 0; i < layout->collector_count; i++) {
-        struct collector_memory *collector =
-            (struct collector_memory *)((unsigned char *)buffer + layout->offset[i]);
+        struct collector_memory *collector = collector_at(buffer, layout, i);
         memset(collector, 0,
                sizeof(*collector) + layout->geometry[i].shard_count * sizeof(struct shard));
         enum tracez_result result = collector_format(collector, error);
@@ -134,7 +166,7 @@ enum tracez_result tracez_buffer_format(const struct tracez_config *config, void
                     "buffer memory of %zu bytes at %p rejected: at least %zu bytes, aligned to %d",
                     memory_bytes, memory, layout.bytes, CACHE_LINE);
     }
-    bool keep = buffer_is_valid(memory, memory_bytes, &layout);
+    bool keep = buffer_is_sound(memory, memory_bytes, &layout);
     if (was_kept != NULL) {
         *was_kept = keep;
     }

@@ -29,8 +29,11 @@ struct buffer_layout {
 enum tracez_result buffer_plan(const struct tracez_config *config, struct buffer_layout *layout,
                                struct tracez_error *error);
 
-/* Is this a buffer of that layout? */
+/* Is this a buffer of that layout? Only its header tells. */
 bool buffer_is_valid(const void *memory, size_t memory_bytes, const struct buffer_layout *layout);
+
+/* Does also all else in it make sense? */
+bool buffer_is_sound(void *memory, size_t memory_bytes, const struct buffer_layout *layout);
 
 /* Memory of this process's own, zeroed and untouched; NULL when there is none. */
 void *memory_reserve(size_t bytes);

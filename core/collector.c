@@ -64,7 +64,7 @@ enum tracez_result collector_plan(const struct tracez_collector_config *config,
     return TRACEZ_OK;
 }
 
-enum tracez_result collector_format(struct collector_memory *memory, struct tracez_error *error)
+static bool init_lease(pthread_mutex_t *lease)
 {
     pthread_mutexattr_t attributes;
     int failed = pthread_mutexattr_init(&attributes);
@@ -73,11 +73,36 @@ enum tracez_result collector_format(struct collector_memory *memory, struct trac
         failed |= pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
         failed |= pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
         failed |= pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-        failed |= pthread_mutex_init(&memory->lease, &attributes);
+        failed |= pthread_mutex_init(lease, &attributes);
         pthread_mutexattr_destroy(&attributes);
     }
-    return failed == 0 ? TRACEZ_OK
-                       : fail(error, TRACEZ_SYSTEM, "no robust, process-shared mutexes here");
+    return failed == 0;
+}
+
+enum tracez_result collector_format(struct collector_memory *memory, struct tracez_error *error)
+{
+    return init_lease(&memory->lease)
+               ? TRACEZ_OK
+               : fail(error, TRACEZ_SYSTEM, "no robust, process-shared mutexes here");
+}
+
+bool lease_is_whole(const pthread_mutex_t *lease)
+{
+    pthread_mutex_t fresh;
+    const unsigned char *expected = (const unsigned char *)&fresh;
+    const unsigned char *found = (const unsigned char *)lease;
+
+    memset(&fresh, 0, sizeof(fresh));
+    if (!init_lease(&fresh)) {
+        return true; /* nobody knows; there was a lock once */
+    }
+    /* A fresh lock has its kind set and nothing else, and locking leaves that alone. */
+    for (size_t i = 0; i < sizeof(fresh); i++) {
+        if (expected[i] != 0 && expected[i] != found[i]) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static void init_shards(struct tracez_collector *collector)
@@ -281,17 +306,24 @@ static struct fill fill_of(const struct tracez_collector *collector)
     struct fill fill = {0};
 
     for (uint32_t i = 0; i < collector->geometry.shard_count; i++) {
-        const struct shard *shard = collector->shards[i].shard;
-        /* Acquire, in the order in which they chase each other: who sees one sees the next at
-         * least as far. Pairs with the release in carry_out and in shard_read. */
-        uint64_t acknowledged = atomic_load_explicit(&shard->acknowledged, memory_order_acquire);
-        uint64_t read = atomic_load_explicit(&shard->read, memory_order_acquire);
-        uint64_t published = atomic_load_explicit(&shard->published, memory_order_acquire);
-        fill.inflight += position_spans(acknowledged, read);
-        fill.queued += position_spans(read, published);
-        fill.used_bytes += shard_bytes_between(&collector->shards[i], acknowledged, published);
+        const struct shard_view *view = &collector->shards[i];
+        struct shard_positions positions;
+        if (!shard_positions(view, &positions)) {
+            fill.queued++; /* so that the reader comes, and mends it */
+            continue;
+        }
+        fill.inflight += position_spans(positions.acknowledged, positions.read);
+        fill.queued += position_spans(positions.read, positions.published);
+        fill.used_bytes += shard_bytes_between(view, positions.acknowledged, positions.published);
     }
     return fill;
+}
+
+uint64_t collector_buffered(const struct tracez_collector *collector)
+{
+    struct fill fill = fill_of(collector);
+
+    return fill.queued + fill.inflight;
 }
 
 void tracez_collector_stats(const struct tracez_collector *collector,
@@ -323,6 +355,21 @@ void tracez_collector_stats(const struct tracez_collector *collector,
     size_t bytes = stats->struct_bytes < sizeof(sum) ? stats->struct_bytes : sizeof(sum);
     sum.struct_bytes = stats->struct_bytes;
     memcpy(stats, &sum, bytes);
+}
+
+bool collector_is_sound(struct collector_memory *memory, const struct collector_geometry *geometry)
+{
+    struct tracez_collector collector = {.memory = memory, .geometry = *geometry};
+    struct shard_positions positions;
+    bool is_sound = lease_is_whole(&memory->lease) &&
+                    atomic_load_explicit(&memory->redo.is_valid, memory_order_relaxed) <= 1;
+
+    init_shards(&collector);
+    for (uint32_t i = 0; i < geometry->shard_count && is_sound; i++) {
+        is_sound = shard_positions(&collector.shards[i], &positions) &&
+                   shard_lock_is_sound(&collector.shards[i]);
+    }
+    return is_sound;
 }
 
 uint64_t tracez_collector_unread(const struct tracez_collector *collector)

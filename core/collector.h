@@ -81,6 +81,16 @@ enum tracez_result collector_plan(const struct tracez_collector_config *config,
 /* Prepares fresh, zeroed memory. */
 enum tracez_result collector_format(struct collector_memory *memory, struct tracez_error *error);
 
+/* Is what lies there a lock of the kind that collector_format makes, whoever holds it? To be asked
+ * before the C library is: that one believes what it finds. */
+bool lease_is_whole(const pthread_mutex_t *lease);
+
+/* Spans in the shards, read or not. */
+uint64_t collector_buffered(const struct tracez_collector *collector);
+
+/* Does everything in the memory make sense, also while others write and read? */
+bool collector_is_sound(struct collector_memory *memory, const struct collector_geometry *geometry);
+
 /* Makes the process's half for memory that was formatted. */
 enum tracez_result collector_init(struct tracez_collector *collector,
                                   const struct tracez_collector_config *config,

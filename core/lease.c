@@ -6,13 +6,13 @@
  * changes many words that must agree (a position for each shard, the counts of what became of the
  * spans). So its outcome is first written down as absolute values in one redo record, which is
  * marked valid, carried out and unmarked; who takes the lease over after a death carries a valid
- * one out again. */
+ * one out again, if it can be the one that was under way: anybody who shares the memory may have
+ * written there. */
 #include "collector.h"
 #include "process.h"
 #include "resources.h"
 
 #include <errno.h>
-#include <string.h>
 
 static void carry_out(struct tracez_collector *collector)
 {
@@ -38,6 +38,47 @@ static void carry_out(struct tracez_collector *collector)
     }
 }
 
+/* Spans that acknowledging up to here would free. False: it is no position of this shard's, or one
+ * of before it was mended. */
+static bool is_ahead(const struct shard_view *view, uint64_t position, uint64_t *spans)
+{
+    struct shard_positions positions;
+
+    if (!shard_positions(view, &positions)) {
+        return false;
+    }
+    *spans = position_spans(positions.acknowledged, position);
+    positions.read = position;
+    return shard_positions_agree(view, &positions);
+}
+
+/* Can a counter have been about to go from here to there, or have gone already? */
+static bool is_step(const struct tracez_collector *collector, const ledger_counter *from,
+                    uint64_t to)
+{
+    return to - atomic_load_explicit(from, memory_order_relaxed) <= collector->geometry.spans_max;
+}
+
+static bool can_be_carried_out(const struct tracez_collector *collector)
+{
+    const struct acknowledge_redo *redo = &collector->memory->redo;
+    const struct ledger_delivery *delivery =
+        &collector->ledger->deliveries[redo->writer % TRACEZ_WRITERS_MAX][collector->index];
+    bool can = redo->writer < TRACEZ_WRITERS_MAX &&
+               is_step(collector, &collector->memory->exported, redo->exported) &&
+               is_step(collector, &delivery->exported, redo->delivery_exported);
+    uint64_t spans;
+
+    for (int reason = 0; reason < TRACEZ_DROP_COUNT && can; reason++) {
+        can = is_step(collector, &collector->memory->dropped[reason], redo->dropped[reason]) &&
+              is_step(collector, &delivery->dropped[reason], redo->delivery_dropped[reason]);
+    }
+    for (uint32_t i = 0; i < collector->geometry.shard_count && can; i++) {
+        can = is_ahead(&collector->shards[i], redo->position[i], &spans);
+    }
+    return can;
+}
+
 void tracez_collector_rewind(struct tracez_collector *collector)
 {
     for (uint32_t i = 0; i < collector->geometry.shard_count; i++) {
@@ -55,6 +96,9 @@ enum tracez_result tracez_collector_lease(struct tracez_collector *collector)
     if (collector->fork_count != process_fork_count()) {
         return TRACEZ_BUSY; /* the tracer is the parent's */
     }
+    if (!lease_is_whole(&memory->lease)) {
+        return TRACEZ_SYSTEM;
+    }
     int status = pthread_mutex_trylock(&memory->lease);
     if (status == EOWNERDEAD) {
         status = pthread_mutex_consistent(&memory->lease);
@@ -64,7 +108,9 @@ enum tracez_result tracez_collector_lease(struct tracez_collector *collector)
     }
     /* Acquire: pairs with the release in acknowledge, should its author have died. */
     if (atomic_load_explicit(&memory->redo.is_valid, memory_order_acquire) != 0) {
-        carry_out(collector);
+        if (can_be_carried_out(collector)) {
+            carry_out(collector);
+        }
         atomic_store_explicit(&memory->redo.is_valid, 0, memory_order_release);
     }
     tracez_collector_rewind(collector);
@@ -74,7 +120,9 @@ enum tracez_result tracez_collector_lease(struct tracez_collector *collector)
 void tracez_collector_release(struct tracez_collector *collector)
 {
     tracez_collector_rewind(collector);
-    pthread_mutex_unlock(&collector->memory->lease);
+    if (lease_is_whole(&collector->memory->lease)) {
+        pthread_mutex_unlock(&collector->memory->lease);
+    }
 }
 
 size_t tracez_collector_read(struct tracez_collector *collector, size_t spans_max,
@@ -86,6 +134,7 @@ size_t tracez_collector_read(struct tracez_collector *collector, size_t spans_ma
     size_t taken = 0;
 
     for (uint32_t tried = 0; tried < count && !stopped && taken < spans_max; tried++) {
+        shard_mend(&collector->shards[at], collector->writer);
         taken += shard_read(&collector->shards[at], spans_max - taken, fn, state, &stopped);
         at = at + 1 == count ? 0 : at + 1;
     }
@@ -97,18 +146,23 @@ size_t tracez_collector_read(struct tracez_collector *collector, size_t spans_ma
     return taken;
 }
 
-/* Spans from the last acknowledgement to the mark. */
-static uint64_t spans_up_to(const struct tracez_collector *collector,
-                            const struct tracez_mark *mark)
+/* Where an acknowledgement of the mark leads; returns the spans up to there. */
+static uint64_t plan(const struct tracez_collector *collector, const struct tracez_mark *mark,
+                     uint64_t *position)
 {
-    uint64_t spans = 0;
+    uint64_t sum = 0;
 
     for (uint32_t i = 0; i < collector->geometry.shard_count; i++) {
-        uint64_t acknowledged =
-            atomic_load_explicit(&collector->shards[i].shard->acknowledged, memory_order_relaxed);
-        spans += position_spans(acknowledged, mark->position[i]);
+        const struct shard_view *view = &collector->shards[i];
+        uint64_t spans;
+        if (is_ahead(view, mark->position[i], &spans)) {
+            position[i] = mark->position[i];
+            sum += spans;
+        } else {
+            position[i] = atomic_load_explicit(&view->shard->acknowledged, memory_order_relaxed);
+        }
     }
-    return spans;
+    return sum;
 }
 
 void tracez_collector_acknowledge(struct tracez_collector *collector,
@@ -123,7 +177,8 @@ void tracez_collector_acknowledge(struct tracez_collector *collector,
     for (int reason = 0; reason < TRACEZ_DROP_COUNT; reason++) {
         known += outcome->dropped[reason];
     }
-    uint64_t corrupt = spans_up_to(collector, mark) - known; /* skipped by reading */
+    uint64_t spans = plan(collector, mark, redo->position);
+    uint64_t corrupt = spans > known ? spans - known : 0; /* skipped by reading */
 
     /* Relaxed: the holder of the lease is the only writer of all of these. */
     redo->writer = collector->writer;
@@ -138,8 +193,6 @@ void tracez_collector_acknowledge(struct tracez_collector *collector,
         redo->delivery_dropped[reason] =
             atomic_load_explicit(&delivery->dropped[reason], memory_order_relaxed) + more;
     }
-    memcpy(redo->position, mark->position,
-           collector->geometry.shard_count * sizeof(redo->position[0]));
     /* Release: pairs with the acquire in lease; the record is complete before it is valid. */
     atomic_store_explicit(&redo->is_valid, 1, memory_order_release);
     atomic_thread_fence(memory_order_seq_cst); /* and valid before anything of it is carried out */

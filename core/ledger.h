@@ -6,7 +6,7 @@
  * memory is shared; who found none free uses the shared last line. A delivery line belongs to a
  * process and a collector, and is written by who holds that collector's lease. Stats are sums over
  * all lines; nothing is ever subtracted, and nothing is counted in two places: live spans follow
- * from the equation.
+ * from the equation. What is in no buffer, though by the books it should be, an audit counts.
  *
  * The layout has a constant size, so that the books survive a change of the buffers. */
 #ifndef TRACEZ_CORE_LEDGER_H
@@ -41,6 +41,7 @@ struct ledger_delivery {
 struct ledger {
     uint64_t magic; /* written last */
     uint64_t bytes;
+    _Alignas(CACHE_LINE) ledger_counter missing; /* found by audits; any process, by exchange */
     struct ledger_line lines[LEDGER_LINES];
     struct ledger_delivery deliveries[TRACEZ_WRITERS_MAX][TRACEZ_COLLECTORS_MAX];
 };
@@ -63,8 +64,13 @@ static inline void ledger_count(struct ledger_writer writer, ledger_counter *cou
     }
 }
 
-/* Is this a ledger of ours? */
+/* Is this a ledger of ours? Only its header tells. */
 bool ledger_is_valid(const void *memory, size_t memory_bytes);
+
+/* Counts what was pushed and is neither delivered nor among `buffered` spans, which must have been
+ * looked up after `pushed` was; returns it. */
+uint64_t ledger_pushed(const struct ledger *ledger);
+uint64_t ledger_audit(struct ledger *ledger, uint64_t pushed, uint64_t buffered);
 
 /* Counts what the line's last owner, who died, left unfinished as TRACEZ_DROP_WORKER_LOST. */
 void ledger_take_over(struct ledger_line *line);

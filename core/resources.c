@@ -43,6 +43,24 @@ bool resource_table_get(const struct resource_table *table, uint32_t row,
     return true;
 }
 
+bool resource_table_is_sound(const struct resource_table *table)
+{
+    /* Acquire: pairs with the release in resource_table_add. */
+    uint32_t count = atomic_load_explicit(&table->count, memory_order_acquire);
+    uint64_t end = 0;
+
+    if (count > RESOURCE_ROWS_MAX) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (table->rows[i].offset != end) {
+            return false;
+        }
+        end += table->rows[i].bytes;
+    }
+    return end <= RESOURCE_TABLE_ENTRIES_BYTES;
+}
+
 static bool find_encoded(const struct resource_table *table, const unsigned char *encoded,
                          size_t encoded_bytes, uint32_t *row)
 {

@@ -32,6 +32,9 @@ enum tracez_result resource_table_add(struct resource_table *table,
 bool resource_table_find(const struct resource_table *table, const struct tracez_resource *resource,
                          uint32_t *row);
 
+/* Is it a table that resource_table_add may have made? */
+bool resource_table_is_sound(const struct resource_table *table);
+
 bool resource_table_get(const struct resource_table *table, uint32_t row,
                         const unsigned char **entries, size_t *entries_bytes);
 

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define SKIP_MARK UINT32_MAX /* in place of record_bytes: go on at the ring's start */
+#define POSITION_TRIES 4
+#define MENDED_SPANS (1U << 30) /* further than any mark from before: those count for nothing */
 
 static uint64_t position_make(uint32_t offset, uint32_t spans)
 {
@@ -22,6 +24,35 @@ static bool position_is_sane(const struct shard_view *view, uint64_t position)
 {
     return position_offset(position) < view->ring_bytes &&
            position_offset(position) % RECORD_ALIGNMENT == 0;
+}
+
+bool shard_positions_agree(const struct shard_view *view, const struct shard_positions *positions)
+{
+    uint32_t spans = position_spans(positions->acknowledged, positions->published);
+
+    return position_is_sane(view, positions->acknowledged) &&
+           position_is_sane(view, positions->read) &&
+           position_is_sane(view, positions->published) && spans <= view->spans_max &&
+           position_spans(positions->acknowledged, positions->read) <= spans;
+}
+
+bool shard_positions(const struct shard_view *view, struct shard_positions *positions)
+{
+    const struct shard *shard = view->shard;
+    uint64_t before;
+    int tries = 0;
+
+    do {
+        /* Acquire, in the order in which they chase each other: who sees one sees the next at
+         * least as far. Pairs with the release in carry_out, in shard_read and in publish. */
+        before = atomic_load_explicit(&shard->acknowledged, memory_order_acquire);
+        positions->read = atomic_load_explicit(&shard->read, memory_order_acquire);
+        positions->published = atomic_load_explicit(&shard->published, memory_order_acquire);
+        positions->acknowledged = atomic_load_explicit(&shard->acknowledged, memory_order_relaxed);
+        /* Who was overtaken by an acknowledgement looks again: the others went on meanwhile. */
+    } while (positions->acknowledged != before && ++tries < POSITION_TRIES);
+    positions->acknowledged = before;
+    return shard_positions_agree(view, positions);
 }
 
 /* ---- Writing --------------------------------------------------------------------------------- */
@@ -136,14 +167,71 @@ void shard_take_over(const struct shard_view *view, uint32_t writer_index, struc
     struct shard *shard = view->shard;
 
     /* Relaxed: nobody else touches a shard that a dead writer holds. */
-    if (atomic_load_explicit(&shard->lock, memory_order_relaxed) != writer_index + 1) {
+    uint32_t lock = atomic_load_explicit(&shard->lock, memory_order_relaxed);
+    if (lock != writer_index + 1 && lock != SHARD_MENDING + writer_index) {
         return;
     }
     if (atomic_load_explicit(&shard->is_publishing, memory_order_relaxed) != 0) {
-        if (atomic_load_explicit(&shard->published, memory_order_relaxed) == shard->publishing) {
+        uint64_t pushed = atomic_load_explicit(&line->pushed, memory_order_relaxed);
+        /* A note of anything but the one span that was under way is not a writer's. */
+        if (atomic_load_explicit(&shard->published, memory_order_relaxed) == shard->publishing &&
+            shard->counted == pushed + 1) {
             atomic_store_explicit(&line->pushed, shard->counted, memory_order_relaxed);
         }
         atomic_store_explicit(&shard->is_publishing, 0, memory_order_relaxed);
+    }
+    /* Release: pairs with the acquire in shard_push. */
+    atomic_store_explicit(&shard->lock, 0, memory_order_release);
+}
+
+/* ---- Mending --------------------------------------------------------------------------------- */
+
+static bool is_lock(uint32_t value)
+{
+    return value <= LEDGER_LINES ||
+           (value >= SHARD_MENDING && value < SHARD_MENDING + LEDGER_LINES);
+}
+
+bool shard_lock_is_sound(const struct shard_view *view)
+{
+    /* Relaxed: any value that it ever has will do. */
+    return is_lock(atomic_load_explicit(&view->shard->lock, memory_order_relaxed));
+}
+
+/* With the lock held. Killed in between, it is still in contradiction, or already empty. */
+static void empty(struct shard *shard)
+{
+    /* Relaxed: where it stood means nothing any more, only that marks of before are far behind. */
+    uint64_t acknowledged = atomic_load_explicit(&shard->acknowledged, memory_order_relaxed);
+    uint64_t begin = position_make(0, (uint32_t)acknowledged + MENDED_SPANS);
+
+    shard->woken_at = (uint32_t)begin;
+    shard->woken_bytes = 0;
+    atomic_store_explicit(&shard->is_publishing, 0, memory_order_relaxed);
+    /* Release, so that nobody sees the later one without the earlier: see shard_positions. */
+    atomic_store_explicit(&shard->published, begin, memory_order_release);
+    atomic_store_explicit(&shard->read, begin, memory_order_release);
+    atomic_store_explicit(&shard->acknowledged, begin, memory_order_release);
+}
+
+void shard_mend(const struct shard_view *view, uint32_t writer_index)
+{
+    struct shard *shard = view->shard;
+    struct shard_positions positions;
+    /* Relaxed: a first look, the exchange below decides. */
+    uint32_t lock = atomic_load_explicit(&shard->lock, memory_order_relaxed);
+    bool is_sound = shard_positions(view, &positions);
+
+    if ((is_sound && is_lock(lock)) || (lock != 0 && is_lock(lock))) {
+        return;
+    }
+    /* Acquire: pairs with the release in shard_push; no writer is in the middle of anything. */
+    if (!atomic_compare_exchange_strong_explicit(&shard->lock, &lock, SHARD_MENDING + writer_index,
+                                                 memory_order_acquire, memory_order_relaxed)) {
+        return;
+    }
+    if (!shard_positions(view, &positions)) {
+        empty(shard);
     }
     /* Release: pairs with the acquire in shard_push. */
     atomic_store_explicit(&shard->lock, 0, memory_order_release);
@@ -183,11 +271,16 @@ size_t shard_read(const struct shard_view *view, size_t spans_max, tracez_read_f
     struct tracez_record record;
     uint32_t record_bytes;
 
+    if (!shard_positions_agree(view,
+                               &(struct shard_positions){
+                                   atomic_load_explicit(&shard->acknowledged, memory_order_relaxed),
+                                   read, published})) {
+        return 0;
+    }
     while (taken < spans_max && position_spans(read, published) > 0) {
         uint32_t offset = position_offset(read);
 
-        if (!position_is_sane(view, read) || !position_is_sane(view, published) ||
-            !parse_at(view, &offset, position_offset(published), &record, &record_bytes)) {
+        if (!parse_at(view, &offset, position_offset(published), &record, &record_bytes)) {
             read = published; /* what is lost shows in the counts: acknowledge calls it corrupt */
             break;
         }

@@ -21,7 +21,9 @@
  * at 0.
  *
  * Progress: push never waits; it finds the shard free, taken, or full. The shard's geometry is
- * never read from shared memory, and a position is checked before it is used. */
+ * never read from shared memory, and a position is checked before it is used. A shard whose
+ * positions contradict each other was written by somebody else: it is full for writers until the
+ * reader mends it, which empties it. */
 #ifndef TRACEZ_CORE_SHARD_H
 #define TRACEZ_CORE_SHARD_H
 
@@ -29,10 +31,11 @@
 #include "record.h"
 
 #define SHARD_BYTES_MIN 65536
+#define SHARD_MENDING 128U /* in lock, with the index of the writer whose process mends it */
 
 struct shard {
     /* Written by the writer that holds the lock. */
-    _Alignas(CACHE_LINE) _Atomic uint32_t lock; /* 0, or the writer's index + 1 */
+    _Alignas(CACHE_LINE) _Atomic uint32_t lock; /* 0, or the writer's index + 1; SHARD_MENDING */
     uint32_t woken_at;                          /* span count at the last wake */
     _Atomic uint64_t published;
     uint32_t woken_bytes; /* pushed since the last wake */
@@ -77,6 +80,22 @@ void shard_take_over(const struct shard_view *view, uint32_t writer_index,
  * `read`. */
 size_t shard_read(const struct shard_view *view, size_t spans_max, tracez_read_fn fn, void *state,
                   bool *stopped);
+
+/* The three positions at one moment. False: they contradict each other; *positions are useless. */
+struct shard_positions {
+    uint64_t acknowledged;
+    uint64_t read;
+    uint64_t published;
+};
+bool shard_positions(const struct shard_view *view, struct shard_positions *positions);
+bool shard_positions_agree(const struct shard_view *view, const struct shard_positions *positions);
+
+/* Can the lock be what a writer, or one who mends, left there? */
+bool shard_lock_is_sound(const struct shard_view *view);
+
+/* By the holder of the lease: empties a shard whose positions contradict each other, and opens one
+ * whose lock names nobody. What a writer is in the middle of is left for the next time. */
+void shard_mend(const struct shard_view *view, uint32_t writer_index);
 
 /* Spans between two positions. */
 static inline uint32_t position_spans(uint64_t from, uint64_t to)

@@ -313,14 +313,28 @@ TRACEZ_API size_t tracez_buffer_bytes(const struct tracez_config *config,
 TRACEZ_API size_t tracez_ledger_bytes(void);
 
 /* Prepares shared memory, before any process uses it or while others do. What it finds there is
- * kept when it is a buffer of the same layout (new resources are added to it), and reset otherwise;
- * *was_kept (optional) tells. Errors: INVALID (too little memory, too many resources in all).
- * [setup] */
+ * kept when it is a buffer of the same layout that makes sense (new resources are added to it), and
+ * reset otherwise; *was_kept (optional) tells. Errors: INVALID (too little memory, too many
+ * resources in all). [setup] */
 TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result
 tracez_buffer_format(const struct tracez_config *config, void *memory, size_t memory_bytes,
                      bool *was_kept, struct tracez_error *error);
 TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result
 tracez_ledger_format(void *memory, size_t memory_bytes, bool *was_kept, struct tracez_error *error);
+
+/* Would formatting keep it? FOREIGN: no; who does not want memory reset under those who still use
+ * it gives the new ones other memory. [any] */
+TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result
+tracez_buffer_check(const struct tracez_config *config, void *memory, size_t memory_bytes,
+                    struct tracez_error *error);
+TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result
+tracez_ledger_check(const void *memory, size_t memory_bytes, struct tracez_error *error);
+
+/* Counts as TRACEZ_DROP_CORRUPT, and returns, what the ledger calls buffered and the buffer does
+ * not hold: spans whose memory was overwritten or given up. While others count and read it may find
+ * less than there is, never more; at rest it closes the books. Only while no tracer over other
+ * buffer memory uses the same ledger. [any] */
+TRACEZ_API uint64_t tracez_tracer_audit(struct tracez_tracer *tracer);
 
 /* ---- Span ------------------------------------------------------------------------------------ */
 
