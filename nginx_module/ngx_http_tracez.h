@@ -25,6 +25,7 @@
 #define NGX_HTTP_TRACEZ_TAG_SIZE      1000
 #define NGX_HTTP_TRACEZ_HEADERS_MAX   32      /* of the exporter */
 #define NGX_HTTP_TRACEZ_HAND_OVER_MS  500     /* for requests in flight */
+#define NGX_HTTP_TRACEZ_NUMBERS       1048576 /* configurations of a master */
 #define NGX_HTTP_TRACEZ_SERVICE       "unknown_service:nginx"
 
 
@@ -76,23 +77,24 @@ typedef struct {
 } ngx_http_tracez_published_t;
 
 
-/* In the ledger's zone, which lives as long as the master. */
+/* In the ledger's zone, which lives as long as the master; tracez's own part
+ * is behind it. What another module may overwrite is checked at a reload, and
+ * before a process relies on it: no pointer lies there. */
 typedef struct {
-    ngx_atomic_t                    buffers;         /* zones made so far */
+    uint64_t                        magic;
     pthread_mutex_t                 door;            /* one looks at a time */
     ngx_http_tracez_line_t          lines[TRACEZ_WRITERS_MAX];
     ngx_http_tracez_published_t     published;
-    void                           *ledger;          /* tracez's own part */
 } ngx_http_tracez_shared_t;
 
 
-/* In the buffer's zone, which is replaced when its layout changes. */
+/* In the buffer's zone, which is replaced when its layout changes; tracez's
+ * own part is behind it. Configurations are numbers that the master gives. */
 typedef struct {
-    ngx_uint_t                      id;
-    ngx_uint_t                      configurations;  /* that used it so far */
+    uint64_t                        magic;           /* with the id in it */
+    uint64_t                        id;
     ngx_atomic_t                    current;         /* the master's */
     ngx_atomic_t                    newest;          /* that has a worker */
-    void                           *memory;          /* tracez's own part */
 } ngx_http_tracez_buffer_t;
 
 
@@ -117,7 +119,7 @@ typedef struct {
     struct tracez_tracer           *tracer;          /* NULL: does not trace */
     struct tracez_exporter         *exporter;
     ngx_int_t                       line;            /* index */
-    ngx_uint_t                      configuration;   /* number in the buffer */
+    ngx_uint_t                      configuration;   /* number */
     ngx_uint_t                      handed_over;     /* to a newer one */
     ngx_event_t                     timer;           /* of reports */
     ngx_connection_t                dumb;            /* what it logs for */
@@ -239,6 +241,17 @@ ngx_int_t ngx_http_tracez_init_collector(ngx_conf_t *cf,
 ngx_int_t ngx_http_tracez_add_zones(ngx_cycle_t *cycle,
     ngx_http_tracez_main_conf_t *tmcf);
 
+#define NGX_HTTP_TRACEZ_ALIGNMENT     ((size_t) 64)
+
+#define ngx_http_tracez_behind(header)                                        \
+    ((void *) ((u_char *) (header)                                            \
+               + ngx_align(sizeof(*(header)), NGX_HTTP_TRACEZ_ALIGNMENT)))
+
+/* a number that is far ahead was written by somebody else */
+
+#define ngx_http_tracez_is_newer(number, than)                                \
+    ((number) > (than) && (number) - (than) < NGX_HTTP_TRACEZ_NUMBERS)
+
 #define ngx_http_tracez_shared(tmcf)                                          \
     ((ngx_http_tracez_shared_t *) (tmcf)->ledger_zone->data)
 #define ngx_http_tracez_buffer(tmcf)                                          \
@@ -246,6 +259,7 @@ ngx_int_t ngx_http_tracez_add_zones(ngx_cycle_t *cycle,
 
 ngx_int_t ngx_http_tracez_init_lines(ngx_http_tracez_shared_t *shared);
 ngx_int_t ngx_http_tracez_claim_line(ngx_http_tracez_main_conf_t *tmcf);
+ngx_uint_t ngx_http_tracez_is_alone(ngx_http_tracez_main_conf_t *tmcf);
 void ngx_http_tracez_take_over(ngx_http_tracez_main_conf_t *tmcf,
     ngx_uint_t wait);
 ngx_uint_t ngx_http_tracez_leave_line(ngx_http_tracez_main_conf_t *tmcf);

@@ -12,8 +12,12 @@
  * Processes come and leave in turn, through a door: whoever leaves and finds
  * nobody else that uses the same buffer, or will, and is not leaving already
  * is the last one, and has to see to the spans in it. A crashed process blocks
- * nothing: its locks fall open. */
+ * nothing: its locks fall open. Neither does who overwrites a lock: the C
+ * library never sees it. */
 #include "ngx_http_tracez.h"
+
+
+#define NGX_HTTP_TRACEZ_DOOR_S        1
 
 
 static ngx_int_t
@@ -55,11 +59,54 @@ ngx_http_tracez_init_lines(ngx_http_tracez_shared_t *shared)
 }
 
 
+/* ---- locks -------------------------------------------------------------- */
+
+/* a fresh lock has its kind set and nothing else, and locking leaves that */
+
+static ngx_uint_t
+ngx_http_tracez_is_lock(pthread_mutex_t *lock)
+{
+    u_char           *expected, *found;
+    ngx_uint_t        i;
+    pthread_mutex_t   fresh;
+
+    ngx_memzero(&fresh, sizeof(pthread_mutex_t));
+
+    if (ngx_http_tracez_init_lock(&fresh) != NGX_OK) {
+        return 0;
+    }
+
+    expected = (u_char *) &fresh;
+    found = (u_char *) lock;
+
+    for (i = 0; i < sizeof(pthread_mutex_t); i++) {
+        if (expected[i] != 0 && expected[i] != found[i]) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static void
+ngx_http_tracez_unlock(pthread_mutex_t *lock)
+{
+    if (ngx_http_tracez_is_lock(lock)) {
+        pthread_mutex_unlock(lock);
+    }
+}
+
+
 /* A death is told once: the line remembers it, should we die as well. */
 
 static ngx_int_t
 ngx_http_tracez_try_line(ngx_http_tracez_line_t *line)
 {
+    if (!ngx_http_tracez_is_lock(&line->lock)) {
+        return NGX_BUSY;
+    }
+
     switch (pthread_mutex_trylock(&line->lock)) {
 
     case 0:
@@ -77,12 +124,24 @@ ngx_http_tracez_try_line(ngx_http_tracez_line_t *line)
 }
 
 
+/* Whoever is inside is out at once, and a door that somebody overwrote is not
+ * waited for any longer. */
+
 static ngx_int_t
 ngx_http_tracez_enter(ngx_http_tracez_shared_t *shared, ngx_uint_t wait)
 {
-    int  rc;
+    int              rc;
+    struct timespec  until;
 
-    rc = wait ? pthread_mutex_lock(&shared->door)
+    if (!ngx_http_tracez_is_lock(&shared->door)
+        || clock_gettime(CLOCK_REALTIME, &until) != 0)
+    {
+        return NGX_BUSY;
+    }
+
+    until.tv_sec += NGX_HTTP_TRACEZ_DOOR_S;
+
+    rc = wait ? pthread_mutex_timedlock(&shared->door, &until)
               : pthread_mutex_trylock(&shared->door);
 
     if (rc == EOWNERDEAD) {
@@ -115,7 +174,7 @@ ngx_http_tracez_is_used(ngx_http_tracez_shared_t *shared, ngx_uint_t buffer,
             return 1;
         }
 
-        pthread_mutex_unlock(&line->lock);
+        ngx_http_tracez_unlock(&line->lock);
     }
 
     return 0;
@@ -141,7 +200,7 @@ ngx_http_tracez_find_line(ngx_http_tracez_shared_t *shared, ngx_uint_t died)
             return i;
         }
 
-        pthread_mutex_unlock(&line->lock);
+        ngx_http_tracez_unlock(&line->lock);
     }
 
     return NGX_ERROR;
@@ -175,7 +234,7 @@ ngx_http_tracez_claim_line(ngx_http_tracez_main_conf_t *tmcf)
         shared->lines[i].leaving = 0;
     }
 
-    pthread_mutex_unlock(&shared->door);
+    ngx_http_tracez_unlock(&shared->door);
 
     return i;
 }
@@ -228,11 +287,39 @@ ngx_http_tracez_take_over(ngx_http_tracez_main_conf_t *tmcf, ngx_uint_t wait)
 
         } else if (ngx_http_tracez_try_line(line) == NGX_OK) {
             ngx_http_tracez_take_over_line(tmcf, i);
-            pthread_mutex_unlock(&line->lock);
+
+            if (!line->died) {
+                line->buffer = 0;
+            }
+
+            ngx_http_tracez_unlock(&line->lock);
         }
     }
 
-    pthread_mutex_unlock(&shared->door);
+    ngx_http_tracez_unlock(&shared->door);
+}
+
+
+/* 1 where no process uses another buffer, or used it when it died and was not
+ * seen to yet */
+
+ngx_uint_t
+ngx_http_tracez_is_alone(ngx_http_tracez_main_conf_t *tmcf)
+{
+    ngx_uint_t                 i;
+    ngx_http_tracez_line_t    *lines;
+
+    lines = ngx_http_tracez_shared(tmcf)->lines;
+
+    for (i = 0; i < TRACEZ_WRITERS_MAX; i++) {
+        if (lines[i].buffer != 0
+            && lines[i].buffer != ngx_http_tracez_buffer(tmcf)->id)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -260,7 +347,7 @@ ngx_http_tracez_leave_line(ngx_http_tracez_main_conf_t *tmcf)
     last = !ngx_http_tracez_is_used(shared, buffer->id, tmcf->line, 1)
            && buffer->current <= ngx_max(buffer->newest, tmcf->configuration);
 
-    pthread_mutex_unlock(&shared->door);
+    ngx_http_tracez_unlock(&shared->door);
 
     return last;
 }
@@ -274,5 +361,5 @@ ngx_http_tracez_release_line(ngx_http_tracez_main_conf_t *tmcf)
     line = &ngx_http_tracez_shared(tmcf)->lines[tmcf->line];
 
     line->buffer = 0;
-    pthread_mutex_unlock(&line->lock);
+    ngx_http_tracez_unlock(&line->lock);
 }

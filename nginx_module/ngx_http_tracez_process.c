@@ -131,7 +131,8 @@ ngx_tracez_raise(ngx_atomic_t *number, ngx_uint_t to)
 
     do {
         now = *number;
-    } while (now < to && !ngx_atomic_cmp_set(number, now, to));
+    } while (now != to && !ngx_http_tracez_is_newer(now, to)
+             && !ngx_atomic_cmp_set(number, now, to));
 }
 
 
@@ -157,8 +158,8 @@ ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
 
     config = &tmcf->tracer_config;
     config->buffer_bytes = tracez_buffer_bytes(config, NULL);
-    config->buffer_memory = buffer->memory;
-    config->ledger_memory = shared->ledger;
+    config->buffer_memory = ngx_http_tracez_behind(buffer);
+    config->ledger_memory = ngx_http_tracez_behind(shared);
     config->ledger_bytes = tracez_ledger_bytes();
     config->writer = (uint32_t) tmcf->line;
     config->is_single_threaded = true;
@@ -172,6 +173,11 @@ ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
         ngx_http_tracez_release_line(tmcf);
         return NGX_ERROR;
     }
+
+    /* also after one that did not die: who is told to leave at once leaves
+     * spans of requests behind */
+
+    tracez_tracer_take_over(tmcf->tracer, config->writer);
 
     ngx_http_tracez_take_over(tmcf, 1);
 

@@ -57,6 +57,23 @@ ngx_http_tracez_publish(ngx_http_tracez_published_t *published,
 }
 
 
+/* text that is text whatever lay there: both are ASCII */
+
+static void
+ngx_http_tracez_end_text(char *text, size_t bytes)
+{
+    size_t  i;
+
+    text[bytes - 1] = '\0';
+
+    for (i = 0; text[i] != '\0'; i++) {
+        if ((u_char) text[i] >= 0x7f) {
+            text[i] = '?';
+        }
+    }
+}
+
+
 /* What was published last. A process that died while it wrote leaves an odd
  * sequence: then what is there is taken, with its texts ended. */
 
@@ -83,8 +100,12 @@ ngx_http_tracez_read_published(ngx_http_tracez_main_conf_t *tmcf,
         }
     }
 
-    stats->last_error[sizeof(stats->last_error) - 1] = '\0';
-    stats->endpoint[sizeof(stats->endpoint) - 1] = '\0';
+    ngx_http_tracez_end_text(stats->last_error, sizeof(stats->last_error));
+    ngx_http_tracez_end_text(stats->endpoint, sizeof(stats->endpoint));
+
+    if ((ngx_uint_t) stats->state > TRACEZ_EXPORTER_DOWN) {
+        stats->state = TRACEZ_EXPORTER_WAITING;    /* somebody overwrote it */
+    }
 
     if (stats->endpoint[0] == '\0' && tmcf->exporter != NULL) {
         /* nobody has had the lease yet */
@@ -96,6 +117,17 @@ ngx_http_tracez_read_published(ngx_http_tracez_main_conf_t *tmcf,
 
 /* ---- lines for people --------------------------------------------------- */
 
+/* unsigned, as the time may be anybody's: one in the future is long ago */
+
+static ngx_uint_t
+ngx_http_tracez_is_long_ago(time_t then)
+{
+    return (ngx_uint_t) ngx_time() - (ngx_uint_t) then
+           >= NGX_HTTP_TRACEZ_LOG_INTERVAL;
+}
+
+
+
 static void
 ngx_http_tracez_log_state(ngx_http_tracez_published_t *published,
     struct tracez_exporter_stats *stats, uint64_t waiting, ngx_log_t *log)
@@ -106,7 +138,7 @@ ngx_http_tracez_log_state(ngx_http_tracez_published_t *published,
 
     if (stats->state == TRACEZ_EXPORTER_DOWN && !published->is_down
         && (published->down_logged == 0
-            || now - published->down_logged >= NGX_HTTP_TRACEZ_LOG_INTERVAL))
+            || ngx_http_tracez_is_long_ago(published->down_logged)))
     {
         published->is_down = 1;
         published->down_logged = now;
@@ -147,7 +179,7 @@ ngx_http_tracez_log_loss(ngx_http_tracez_loss_t *loss, enum tracez_drop reason,
 
     if (loss->seen > loss->logged
         && (loss->logged_at == 0
-            || now - loss->logged_at >= NGX_HTTP_TRACEZ_LOG_INTERVAL))
+            || ngx_http_tracez_is_long_ago(loss->logged_at)))
     {
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "tracez: %uL spans dropped (%s): %s",
@@ -160,7 +192,7 @@ ngx_http_tracez_log_loss(ngx_http_tracez_loss_t *loss, enum tracez_drop reason,
         loss->is_losing = 1;
 
     } else if (loss->is_losing
-               && now - loss->seen_at >= NGX_HTTP_TRACEZ_LOG_INTERVAL)
+               && ngx_http_tracez_is_long_ago(loss->seen_at))
     {
         loss->is_losing = 0;
 
@@ -180,6 +212,10 @@ ngx_http_tracez_report(ngx_http_tracez_main_conf_t *tmcf, ngx_log_t *log)
     ngx_http_tracez_published_t  *published;
 
     published = &ngx_http_tracez_shared(tmcf)->published;
+
+    if (ngx_http_tracez_is_alone(tmcf)) {
+        (void) tracez_tracer_audit(tmcf->tracer);
+    }
 
     tracez_stats_init(&ledger);
     tracez_tracer_stats(tmcf->tracer, &ledger);
@@ -208,7 +244,8 @@ static void
 ngx_http_tracez_hand_over(ngx_http_tracez_main_conf_t *tmcf)
 {
     if (!tmcf->handed_over
-        && ngx_http_tracez_buffer(tmcf)->newest > tmcf->configuration)
+        && ngx_http_tracez_is_newer(ngx_http_tracez_buffer(tmcf)->newest,
+                                    tmcf->configuration))
     {
         tmcf->handed_over = 1;
         tracez_exporter_hand_over(tmcf->exporter,

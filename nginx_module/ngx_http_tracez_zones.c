@@ -4,21 +4,30 @@
  * the master; the buffer's zone is named after its layout, so that a reload
  * keeps it, with all spans in it, while the layout stays the same, and gets a
  * fresh one otherwise. Each holds one block of its slab pool: a header of ours
- * and, behind it, what tracez formats itself. */
+ * and, behind it, what tracez formats itself.
+ *
+ * A zone in which a reload finds garbage is left to the workers that use it:
+ * the new ones get a fresh one, of another name. */
 #include "ngx_http_tracez.h"
 
 
-#define NGX_HTTP_TRACEZ_ALIGNMENT    ((size_t) 64)
-
-#define ngx_http_tracez_behind(header)                                        \
-    ((void *) ((u_char *) (header)                                            \
-               + ngx_align(sizeof(*(header)), NGX_HTTP_TRACEZ_ALIGNMENT)))
+#define NGX_HTTP_TRACEZ_LEDGER_MAGIC  0x74726163657a6c67     /* "tracezlg" */
+#define NGX_HTTP_TRACEZ_BUFFER_MAGIC  0x74726163657a6266     /* "tracezbf" */
 
 
 static ngx_int_t ngx_http_tracez_init_ledger_zone(ngx_shm_zone_t *zone,
     void *data);
 static ngx_int_t ngx_http_tracez_init_buffer_zone(ngx_shm_zone_t *zone,
     void *data);
+
+
+/* numbers that the master gives out; not in shared memory, where anybody may
+ * write */
+
+static ngx_uint_t  ngx_http_tracez_configurations;
+static ngx_uint_t  ngx_http_tracez_buffers;
+static ngx_uint_t  ngx_http_tracez_bad_ledgers;
+static ngx_uint_t  ngx_http_tracez_bad_buffers;
 
 
 static ngx_shm_zone_t *
@@ -99,7 +108,6 @@ ngx_http_tracez_init_ledger_zone(ngx_shm_zone_t *zone, void *data)
     }
 
     ngx_memzero(shared, sizeof(ngx_http_tracez_shared_t));
-    shared->ledger = ngx_http_tracez_behind(shared);
     zone->data = shared;
 
     if (ngx_http_tracez_init_lines(shared) != NGX_OK) {
@@ -108,7 +116,8 @@ ngx_http_tracez_init_ledger_zone(ngx_shm_zone_t *zone, void *data)
         return NGX_ERROR;
     }
 
-    if (tracez_ledger_format(shared->ledger, bytes, NULL, &error)
+    if (tracez_ledger_format(ngx_http_tracez_behind(shared), bytes, NULL,
+                             &error)
         != TRACEZ_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "tracez: %s",
@@ -116,22 +125,54 @@ ngx_http_tracez_init_ledger_zone(ngx_shm_zone_t *zone, void *data)
         return NGX_ERROR;
     }
 
+    shared->magic = NGX_HTTP_TRACEZ_LEDGER_MAGIC;
+
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_tracez_is_ledger(ngx_http_tracez_shared_t *shared)
+{
+    return shared->magic == NGX_HTTP_TRACEZ_LEDGER_MAGIC
+           && tracez_ledger_check(ngx_http_tracez_behind(shared),
+                                  tracez_ledger_bytes(), NULL)
+              == TRACEZ_OK;
 }
 
 
 /* ---- the buffer --------------------------------------------------------- */
 
 static ngx_int_t
-ngx_http_tracez_format_buffer(ngx_shm_zone_t *zone,
-    ngx_http_tracez_main_conf_t *tmcf, ngx_http_tracez_buffer_t *buffer,
-    bool *was_kept)
+ngx_http_tracez_init_buffer_zone(ngx_shm_zone_t *zone, void *data)
 {
-    struct tracez_error  error;
+    size_t                        bytes;
+    struct tracez_error           error;
+    ngx_http_tracez_buffer_t     *buffer;
+    ngx_http_tracez_main_conf_t  *tmcf;
 
-    if (tracez_buffer_format(&tmcf->tracer_config, buffer->memory,
-                             tracez_buffer_bytes(&tmcf->tracer_config, NULL),
-                             was_kept, &error)
+    tmcf = zone->data;
+    buffer = data;
+    bytes = tracez_buffer_bytes(&tmcf->tracer_config, NULL);
+
+    if (buffer == NULL) {
+        buffer = ngx_http_tracez_alloc(zone, NGX_HTTP_TRACEZ_ALIGNMENT + bytes);
+        if (buffer == NULL) {
+            return NGX_ERROR;
+        }
+
+        /* the pages are fresh, and tracez takes only its own for formatted */
+
+        buffer->id = ++ngx_http_tracez_buffers;
+        buffer->magic = NGX_HTTP_TRACEZ_BUFFER_MAGIC ^ buffer->id;
+    }
+
+    zone->data = buffer;
+    tmcf->configuration = ++ngx_http_tracez_configurations;
+
+    if (tracez_buffer_format(&tmcf->tracer_config,
+                             ngx_http_tracez_behind(buffer), bytes, NULL,
+                             &error)
         != TRACEZ_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "tracez: %s",
@@ -143,49 +184,18 @@ ngx_http_tracez_format_buffer(ngx_shm_zone_t *zone,
 }
 
 
-static ngx_int_t
-ngx_http_tracez_init_buffer_zone(ngx_shm_zone_t *zone, void *data)
+static ngx_uint_t
+ngx_http_tracez_is_buffer(ngx_http_tracez_main_conf_t *tmcf,
+    ngx_http_tracez_buffer_t *buffer)
 {
-    bool                          was_kept;
-    size_t                        bytes;
-    ngx_http_tracez_buffer_t     *buffer;
-    ngx_http_tracez_shared_t     *shared;
-    ngx_http_tracez_main_conf_t  *tmcf;
-
-    tmcf = zone->data;
-    buffer = data;
-
-    if (buffer == NULL) {
-        bytes = tracez_buffer_bytes(&tmcf->tracer_config, NULL);
-
-        buffer = ngx_http_tracez_alloc(zone, NGX_HTTP_TRACEZ_ALIGNMENT + bytes);
-        if (buffer == NULL) {
-            return NGX_ERROR;
-        }
-
-        shared = ngx_http_tracez_shared(tmcf);
-
-        /* the pages are fresh, and tracez takes only its own for formatted */
-
-        buffer->memory = ngx_http_tracez_behind(buffer);
-        buffer->id = (ngx_uint_t) ngx_atomic_fetch_add(&shared->buffers, 1) + 1;
-    }
-
-    zone->data = buffer;
-    tmcf->configuration = ++buffer->configurations;
-
-    if (ngx_http_tracez_format_buffer(zone, tmcf, buffer, &was_kept) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (data != NULL && !was_kept) {
-        ngx_log_error(NGX_LOG_WARN, zone->shm.log, 0,
-                      "tracez: the buffer in zone \"%V\" was not ours: "
-                      "it begins empty", &zone->shm.name);
-    }
-
-    return NGX_OK;
+    return buffer->magic == (NGX_HTTP_TRACEZ_BUFFER_MAGIC ^ buffer->id)
+           && buffer->current <= ngx_http_tracez_configurations
+           && buffer->newest <= ngx_http_tracez_configurations
+           && tracez_buffer_check(&tmcf->tracer_config,
+                                  ngx_http_tracez_behind(buffer),
+                                  tracez_buffer_bytes(&tmcf->tracer_config,
+                                                      NULL), NULL)
+              == TRACEZ_OK;
 }
 
 
@@ -249,15 +259,128 @@ ngx_http_tracez_complete_config(ngx_cycle_t *cycle,
 }
 
 
+/* ---- names -------------------------------------------------------------- */
+
+/* what a zone of this name holds now, or NULL: there is none */
+
+static void *
+ngx_http_tracez_find_zone(ngx_cycle_t *cycle, ngx_str_t *name)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_shm_zone_t   *zone;
+
+    part = &cycle->old_cycle->shared_memory.part;
+
+    for ( /* void */ ; part; part = part->next) {
+        zone = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (zone[i].tag == &ngx_http_tracez_module
+                && zone[i].shm.name.len == name->len
+                && ngx_strncmp(zone[i].shm.name.data, name->data, name->len)
+                   == 0)
+            {
+                return zone[i].data;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+/* the prefix, and how many zones of this kind were found to be bad */
+
+static ngx_int_t
+ngx_http_tracez_set_name(ngx_cycle_t *cycle, ngx_str_t *name,
+    const char *prefix, ngx_uint_t bad)
+{
+    name->data = ngx_pnalloc(cycle->pool, ngx_strlen(prefix)
+                                          + sizeof("_") + NGX_INT_T_LEN);
+    if (name->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    name->len = (size_t) ((bad ? ngx_sprintf(name->data, "%s_%ui", prefix, bad)
+                               : ngx_sprintf(name->data, "%s", prefix))
+                          - name->data);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tracez_name_ledger(ngx_cycle_t *cycle, ngx_str_t *name)
+{
+    const char                *prefix = "tracez_ledger";
+    ngx_http_tracez_shared_t  *shared;
+
+    if (ngx_http_tracez_set_name(cycle, name, prefix,
+                                 ngx_http_tracez_bad_ledgers)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    shared = ngx_http_tracez_find_zone(cycle, name);
+
+    if (shared == NULL || ngx_http_tracez_is_ledger(shared)) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                  "tracez: what lies in zone \"%V\" makes no sense: the "
+                  "books begin anew, with an empty buffer", name);
+
+    /* who counts on lines of another ledger must not meet in one buffer */
+
+    ngx_http_tracez_bad_buffers++;
+
+    return ngx_http_tracez_set_name(cycle, name, prefix,
+                                    ++ngx_http_tracez_bad_ledgers);
+}
+
+
+static ngx_int_t
+ngx_http_tracez_name_buffer(ngx_cycle_t *cycle,
+    ngx_http_tracez_main_conf_t *tmcf, ngx_str_t *name)
+{
+    u_char                     prefix[sizeof("tracez_buffer_ffffffff")];
+    ngx_http_tracez_buffer_t  *buffer;
+
+    *ngx_sprintf(prefix, "tracez_buffer_%08xD", ngx_http_tracez_layout(tmcf))
+        = '\0';
+
+    if (ngx_http_tracez_set_name(cycle, name, (char *) prefix,
+                                 ngx_http_tracez_bad_buffers)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    buffer = ngx_http_tracez_find_zone(cycle, name);
+
+    if (buffer == NULL || ngx_http_tracez_is_buffer(tmcf, buffer)) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                  "tracez: what lies in zone \"%V\" makes no sense: new "
+                  "workers begin with an empty buffer", name);
+
+    return ngx_http_tracez_set_name(cycle, name, (char *) prefix,
+                                    ++ngx_http_tracez_bad_buffers);
+}
+
+
 ngx_int_t
 ngx_http_tracez_add_zones(ngx_cycle_t *cycle,
     ngx_http_tracez_main_conf_t *tmcf)
 {
     size_t               bytes;
-    ngx_str_t            name;
+    ngx_str_t            ledger, buffer;
     struct tracez_error  error;
-
-    static ngx_str_t     ledger = ngx_string("tracez_ledger");
 
     if (ngx_http_tracez_complete_config(cycle, tmcf) != NGX_OK) {
         return NGX_ERROR;
@@ -270,16 +393,11 @@ ngx_http_tracez_add_zones(ngx_cycle_t *cycle,
         return NGX_ERROR;
     }
 
-    name.data = ngx_pnalloc(cycle->pool, sizeof("tracez_buffer_ffffffff"));
-    if (name.data == NULL) {
+    if (ngx_http_tracez_name_ledger(cycle, &ledger) != NGX_OK
+        || ngx_http_tracez_name_buffer(cycle, tmcf, &buffer) != NGX_OK)
+    {
         return NGX_ERROR;
     }
-
-    name.len = (size_t) (ngx_sprintf(name.data, "tracez_buffer_%08xD",
-                                     ngx_http_tracez_layout(tmcf))
-                         - name.data);
-
-    /* in this order: the buffer's gets its id from the ledger's */
 
     tmcf->ledger_zone = ngx_http_tracez_add_zone(cycle, &ledger,
                                           sizeof(ngx_http_tracez_shared_t)
@@ -289,7 +407,7 @@ ngx_http_tracez_add_zones(ngx_cycle_t *cycle,
         return NGX_ERROR;
     }
 
-    tmcf->buffer_zone = ngx_http_tracez_add_zone(cycle, &name, bytes, tmcf,
+    tmcf->buffer_zone = ngx_http_tracez_add_zone(cycle, &buffer, bytes, tmcf,
                                           ngx_http_tracez_init_buffer_zone);
 
     return tmcf->buffer_zone != NULL ? NGX_OK : NGX_ERROR;

@@ -120,7 +120,7 @@ static void use(struct tracez_tracer *tracer)
         ck_assert_uint_le(spans.count, collector_config.spans_max);
         spans_free(&spans);
     }
-    tracez_tracer_take_over(tracer);
+    tracez_tracer_take_over(tracer, 0);
     spans_pass(tracer, SPANS);
     look(tracer);
     tracez_tracer_audit(tracer);
