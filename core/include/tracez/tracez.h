@@ -301,9 +301,9 @@ tracez_tracer_create(const struct tracez_config *config, struct tracez_tracer **
 TRACEZ_API void tracez_tracer_destroy(struct tracez_tracer *tracer);
 
 /* For memory that is shared: ends what the writer of a process that died left unfinished. Its live
- * spans are counted as TRACEZ_DROP_WORKER_LOST, and what it had locked in the buffer is freed. Nobody
- * else may use that writer meanwhile, and nobody but the caller may before it is done; done twice,
- * it is done once. [any] */
+ * spans are counted as TRACEZ_DROP_WORKER_LOST, and what it had locked in the buffer is freed.
+ * Nobody else may use that writer meanwhile, and nobody but the caller may before it is done; done
+ * twice, it is done once. [any] */
 TRACEZ_API void tracez_tracer_take_over(struct tracez_tracer *tracer, uint32_t writer);
 
 /* Bytes of buffer_memory that this configuration needs, 0 when it is invalid (error says why); and
