@@ -10,43 +10,9 @@ import client
 from traceparents import Traceparent
 
 
-class Clients:
-    """Clients that come and go while the block runs: each request on a connection of its own."""
-
-    def __init__(self, port, count=4):
-        self.answered = 0
-        self._port = port
-        self._is_over = threading.Event()
-        self._lock = threading.Lock()
-        self._failures = []
-        self._threads = [threading.Thread(target=self._run) for _ in range(count)]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind, value, trace):
-        self._is_over.set()
-        for thread in self._threads:
-            thread.join()
-        assert kind is not None or not self._failures, self._failures[:3]
-
-    def _run(self):
-        while not self._is_over.is_set():
-            try:
-                status = client.get(self._port).status
-                assert status == 200, status
-            except (AssertionError, OSError) as failure:
-                self._failures.append(failure)
-                return
-            with self._lock:
-                self.answered += 1
-
-
 class Known:
-    """Clients whose every request has a trace id of its own, so that its span can be told apart.
-    Their connections are kept; with may_break, one that breaks off is followed by the next."""
+    """Clients whose every request has a trace id of its own, so that its span can be told apart. With
+    may_break, a connection that breaks off is followed by the next; else it is a failure."""
 
     def __init__(self, port, count, may_break=False):
         self.sent = set()
@@ -83,14 +49,30 @@ class Known:
                 self._failures.append(failure)
                 return
 
-    def _request(self, target):
-        """The bytes of a request that is not known yet, and its trace id."""
+    def _request(self, target, keep=True):
+        """The bytes of a request, and the trace id that it has for itself."""
         traceparent = Traceparent()
         self.sent.add(traceparent.trace_id)
-        return client.request("GET", target, [traceparent.header], keep=True), traceparent.trace_id
+        return client.request("GET", target, [traceparent.header], keep=keep), traceparent.trace_id
 
     def _hurry(self):
         """Ends what would not end by itself."""
+
+
+class Clients(Known):
+    """Come and go: each request on a connection of its own."""
+
+    def __init__(self, port, count=4, pause_seconds=0, **more):
+        super().__init__(port, count, **more)
+        self._pause_seconds = pause_seconds
+
+    def _converse(self, connection):
+        self._is_over.wait(self._pause_seconds)
+        request, trace_id = self._request("/", keep=False)
+        connection.sendall(request)
+        status = client.Reply(client.read_all(connection), None).status
+        assert status == 200, status
+        self.answered.add(trace_id)
 
 
 class Pipelines(Known):

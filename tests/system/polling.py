@@ -10,7 +10,7 @@ class TooLate(AssertionError):
     """It did not become true in time."""
 
 
-def until(what, condition, seconds=10.0):
+def until(what, condition, seconds=10.0, interval_seconds=INTERVAL_SECONDS):
     """Asks condition() until it is true and returns its value; what says what was waited for."""
     deadline = time.monotonic() + seconds
     while True:
@@ -19,4 +19,4 @@ def until(what, condition, seconds=10.0):
             return value
         if time.monotonic() > deadline:
             raise TooLate("not within %g s: %s" % (seconds, what))
-        time.sleep(INTERVAL_SECONDS)
+        time.sleep(interval_seconds)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A server's life: workers with their threads, reload, quit, the death of a worker. While the backend
-takes what it gets, nothing is lost."""
+"""A server's life: workers with their threads, reload, quit. While the backend takes what it gets,
+nothing is lost. Reloads under load are in test_reloads.py, deaths in test_kills.py."""
 
 import os
 import pathlib
@@ -9,10 +9,8 @@ import signal
 import time
 
 import client
-import ledger as ledgers
 import polling
 from backend import Stall
-from load import Clients
 from traced import TracedNginx
 
 HTTP = """
@@ -96,21 +94,6 @@ def test_term_with_a_hung_backend_leaves_before_the_master_kills(backend):
         assert time.monotonic() - began < 3
 
 
-def test_reloads_under_load_lose_nothing(backend):
-    with open_nginx(backend) as nginx:
-        with Clients(nginx.port["shop"]) as clients:
-            for number in range(1, 6):
-                polling.until("further spans arrived", lambda: (
-                    backend.span_count() >= 200 * number))
-                nginx.reload()
-        ledger = nginx.settle()
-
-        assert (ledger["exported"], ledgers.drops(ledger)) == (clients.answered, {})
-        polling.until("the old workers are gone", lambda: len(nginx.workers()) == 2)
-    heads = backend.span_heads()
-    assert len(set(heads)) == len(heads) == clients.answered
-
-
 def test_a_reload_keeps_what_is_buffered(backend):
     backend.stop()
     with open_nginx(backend, exporter="retry 10ms 50ms;") as nginx:
@@ -138,22 +121,3 @@ def test_a_reload_with_another_buffer_size_keeps_what_is_buffered(backend):
         collector, = nginx.status()["collectors"]
         assert collector["spans_max"] == 5000
         nginx.settle()
-
-
-def test_tracing_goes_on_when_a_worker_is_killed(backend):
-    """Of two workers each is killed once, so that one of them was the one that exports."""
-    with open_nginx(backend) as nginx:
-        nginx.expected_log = [r"exited on signal 9"]
-        sent = 0
-        for pid in nginx.workers():
-            for _ in range(20):
-                client.get(nginx.port["shop"])
-            sent += 20
-            os.kill(pid, signal.SIGKILL)
-            polling.until("there are two workers again", lambda: (
-                pid not in nginx.workers() and len(nginx.workers()) == 2))
-        for _ in range(20):
-            client.get(nginx.port["shop"])
-        ledger = nginx.settle()
-
-        assert (ledger["exported"], ledgers.drops(ledger)) == (sent + 20, {})
