@@ -259,6 +259,23 @@ class Backend:
         return attempt.action.perform(connection, self)
 
 
+class Backends:
+    """Several, of which each has got a part: what all of them have."""
+
+    def __init__(self, *members):
+        self._members = members
+
+    def accepted(self):
+        return sorted((attempt for member in self._members for attempt in member.accepted()),
+                      key=lambda attempt: attempt.at)
+
+    def span_heads(self):
+        return [head for member in self._members for head in member.span_heads()]
+
+    def span_count(self):
+        return sum(member.span_count() for member in self._members)
+
+
 def read_head(stream):
     """(method, path, {lower-case name: value}) of the next request, None at the end."""
     line = stream.readline(HEAD_BYTES_MAX)

@@ -34,6 +34,11 @@ def backend(codec):
     yield from run_backend(codec)
 
 
+@pytest.fixture
+def other_backend(codec):
+    yield from run_backend(codec)
+
+
 @pytest.fixture(scope="module")
 def module_backend(codec):
     """For tests that look at the same run."""

@@ -4,9 +4,10 @@
     with TracedNginx(HTTP, backend, workers=2) as nginx:
         client.get(nginx.port["shop"], "/")
 
-Around the inside of http{} it puts the exporter, and a server at port["status"] with the ledger and
-nginx's own count of requests. What the ledger says is compared with what nginx counted and with
-what the backend received, so that no request is forgotten on both sides.
+Around the inside of http{} it puts the exporter, whose {endpoint} reload() may change, and a server
+at port["status"] with the ledger and nginx's own count of requests. What the ledger says is compared
+with what nginx counted and with what the backend received, so that no request is forgotten on both
+sides.
 """
 
 import json
@@ -24,7 +25,7 @@ ESTABLISHED = "01"
 AROUND = """
     tracez_service_name shop;
     tracez_exporter {
-        endpoint %s;
+        endpoint {endpoint};
         interval %s;
         %s
     }
@@ -41,7 +42,8 @@ AROUND = """
 
 class TracedNginx(Nginx):
     def __init__(self, http, backend, interval="20ms", exporter="", **settings):
-        super().__init__(http=AROUND % (backend.url, interval, exporter, http), **settings)
+        settings.setdefault("endpoint", backend.url)
+        super().__init__(http=AROUND % (interval, exporter, http), **settings)
         self.backend = backend
 
     def status(self):

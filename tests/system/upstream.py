@@ -34,10 +34,38 @@ class Received:
         return match.group(1).decode("latin-1") if match else None
 
 
+class Conversation:
+    """A response that lasts: its head goes out at once, what is said when it is said, and it is over
+    when the test or the peer ends it. What comes in goes back, as a websocket's echo."""
+
+    def __init__(self, head=b""):
+        self._head = head
+        self._connections = []
+
+    def say(self, text):
+        for connection in self._connections:
+            connection.sendall(text)
+
+    def end(self):
+        for connection in self._connections:
+            try:
+                connection.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # the peer was first
+        self._connections = []
+
+    def hold(self, connection):
+        connection.sendall(self._head)
+        self._connections.append(connection)
+        while chunk := connection.recv(65536):
+            connection.sendall(chunk)
+
+
 class Upstream:
     def __init__(self, answers):
         """answers: path without query -> the whole response as bytes, or a function of what was
-        received that makes it, or None to say nothing until the peer leaves; else it is a 404."""
+        received that makes it, or a Conversation, or None to say nothing until the peer leaves; else
+        it is a 404."""
         self.port = ports.free_port()
         self.address = "127.0.0.1:%d" % self.port
         self.received = []
@@ -75,7 +103,9 @@ class Upstream:
                 response = self._answers.get(received.path.split("?")[0], NOT_FOUND)
                 if callable(response):
                     response = response(received)
-                if response is not None:
+                if isinstance(response, Conversation):
+                    response.hold(connection)
+                elif response is not None:
                     connection.sendall(response)
                     connection.shutdown(socket.SHUT_WR)
                 while connection.recv(65536):
