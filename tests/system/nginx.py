@@ -31,6 +31,7 @@ ROOT = HERE.parents[1]
 MAIN = """\
 {load_module}
 {user}
+{environment}
 daemon {daemon};
 master_process {master_process};
 worker_processes {workers};
@@ -39,6 +40,9 @@ error_log {prefix}/error.log {log_level};
 {main}
 events {{ worker_connections {worker_connections}; }}
 """
+
+# What a master that is replaced passes on to the next one.
+FOR_UPGRADES = "env LD_PRELOAD; env ASAN_OPTIONS; env UBSAN_OPTIONS; env LSAN_OPTIONS;"
 
 HTTP = """\
 http {{
@@ -151,6 +155,8 @@ class Nginx:
             settings[name] = self._expand(text, values)
         settings["load_module"] = "load_module %s;" % self._module if self._module else ""
         settings["user"] = "user nobody nogroup;" if os.getuid() == 0 else ""
+        settings["environment"] = (
+            FOR_UPGRADES if self._module and sanitizer_libraries(self._module) else "")
         (self.prefix / "nginx.conf").write_text(template.format(prefix=self.prefix, **settings))
 
     def _expand(self, text, values):
@@ -244,9 +250,26 @@ class Nginx:
         polling.until("there are all workers again", lambda: len(
             [pid for pid in self.workers() if pid not in dead]) == self._settings["workers"])
 
-    def send_signal(self, name):
-        """Sends the master a signal: HUP, USR1."""
-        os.kill(self.master, getattr(signal, "SIG" + name))
+    def send_signal(self, name, master=None):
+        """Sends a master a signal: HUP, USR1."""
+        os.kill(master or self.master, getattr(signal, "SIG" + name))
+
+    def upgrade(self):
+        """USR2 (which only a daemon follows), and waits until another master has workers: that is the
+        master from now on. Returns the old one's pid."""
+        old = self.master
+        pid_file = self.prefix / "nginx.pid"
+        self.send_signal("USR2")
+        self.master = int(polling.until("another master writes its pid", lambda: (
+            pid_file.exists() and pid_file.read_text().strip().replace(str(old), ""))))
+        polling.until("its workers run", lambda: len(self.workers()) == self._settings["workers"])
+        return old
+
+    def quit_master(self, master, seconds=15):
+        """One of two masters leaves gracefully, and all its workers with it."""
+        self._remember_processes(master)
+        os.kill(master, signal.SIGQUIT)
+        polling.until("the master is gone", lambda: master not in self.alive(), seconds)
 
     def quit(self, seconds=15, how=signal.SIGQUIT):
         """Leaves gracefully; returns the exit status (None when it ran as a daemon)."""
@@ -261,15 +284,16 @@ class Nginx:
 
     # ---- Processes -------------------------------------------------------------------------------
 
-    def workers(self):
+    def workers(self, master=None):
         """Pids of the workers, also of those that are leaving."""
-        return [pid for pid in children(self.master) if b"worker process" in command_line(pid)]
+        return [pid for pid in children(master or self.master)
+                if b"worker process" in command_line(pid)]
 
     def threads(self, pid):
         return len(os.listdir("/proc/%d/task" % pid))
 
-    def _remember_processes(self):
-        for pid in [self.master] + children(self.master):
+    def _remember_processes(self, master=None):
+        for pid in [master or self.master] + children(master or self.master):
             self._seen[pid] = start_time(pid)
 
     def alive(self):

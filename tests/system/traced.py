@@ -45,6 +45,7 @@ class TracedNginx(Nginx):
         settings.setdefault("endpoint", backend.url)
         super().__init__(http=AROUND % (interval, exporter, http), **settings)
         self.backend = backend
+        self.exported_elsewhere = 0  # by masters whose ledger is gone
 
     def status(self):
         """All that tracez_status says."""
@@ -63,7 +64,8 @@ class TracedNginx(Nginx):
     def received(self):
         """Spans that the backend has taken; those that a killed exporter may have sent before count
         once."""
-        return len(set(self.backend.span_heads())) if self.kills else self.backend.span_count()
+        received = len(set(self.backend.span_heads())) if self.kills else self.backend.span_count()
+        return received - self.exported_elsewhere
 
     def exporting_worker(self):
         """The pid of the one that is connected to the backend; None while none is."""
