@@ -16,6 +16,7 @@
 #include "answer.h"
 
 #include <limits.h>
+#include <poll.h>
 #include <sched.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,6 +24,8 @@
 #define NS_PER_MS UINT64_C(1000000)
 #define LEASE_INTERVAL_MS 1000
 #define LEASE_INTERVAL_STOPPING_MS 20
+#define LEASE_INTERVAL_LATE_MS 5
+#define LEASE_LATE_MS 100 /* after the deadline: less than it takes to count as stuck */
 #define MEMORY_PAUSE_MS 100
 #define WAIT_MS_MAX 60000
 #define POOL_IDLE_BATCHES 1 /* kept while nothing is to be done */
@@ -387,6 +390,24 @@ static void turn(struct tracez_exporter *exporter, uint64_t now_ns)
     finish_attempts(exporter, exporter_now_ns());
 }
 
+/* What is left must be counted by somebody, and another process that leaves at the same time may
+ * have let go of it just now. */
+static void take_leases_late(struct tracez_exporter *exporter)
+{
+    const uint64_t late_ns = exporter->orders.deadline_ns + LEASE_LATE_MS * NS_PER_MS;
+
+    for (;;) {
+        uint64_t now_ns = exporter_now_ns();
+        exporter->lease_ns = 0;
+        take_leases(exporter, now_ns);
+        if (exporter->leased == exporter->window_count || now_ns >= late_ns ||
+            is_all_done(exporter)) {
+            return;
+        }
+        poll(NULL, 0, LEASE_INTERVAL_LATE_MS);
+    }
+}
+
 static void wind_up(struct tracez_exporter *exporter)
 {
     struct exporter_shared *shared = &exporter->shared;
@@ -396,8 +417,7 @@ static void wind_up(struct tracez_exporter *exporter)
     pthread_mutex_unlock(&shared->lock);
     transport_close(&exporter->transport); /* after this, no body is in use */
     if (!exporter->orders.keep_rest) {
-        exporter->lease_ns = 0;
-        take_leases(exporter, exporter_now_ns()); /* what is left must be counted, by somebody */
+        take_leases_late(exporter);
     }
     for (uint32_t i = 0; i < exporter->leased; i++) {
         struct window *window = &exporter->windows[i];

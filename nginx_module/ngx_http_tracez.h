@@ -269,7 +269,8 @@ void ngx_http_tracez_release_line(ngx_http_tracez_main_conf_t *tmcf);
 void ngx_http_tracez_report_start(ngx_cycle_t *cycle,
     ngx_http_tracez_main_conf_t *tmcf);
 void ngx_http_tracez_report_stop(ngx_http_tracez_main_conf_t *tmcf);
-void ngx_http_tracez_report(ngx_http_tracez_main_conf_t *tmcf, ngx_log_t *log);
+void ngx_http_tracez_report_end(ngx_http_tracez_main_conf_t *tmcf,
+    ngx_log_t *log);
 void ngx_http_tracez_read_published(ngx_http_tracez_main_conf_t *tmcf,
     struct tracez_exporter_stats *stats);
 

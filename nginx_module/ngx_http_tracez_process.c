@@ -289,30 +289,35 @@ ngx_tracez_stop_exporter(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf,
     on_exit(ngx_tracez_exit_now, NULL);
 #endif
 
-    timeout = NGX_HTTP_TRACEZ_HAND_OVER_MS;
+    timeout = tmcf->exporter_config.shutdown_timeout_ms;
 
-    if (last) {
-        timeout = tmcf->exporter_config.shutdown_timeout_ms;
+    if (!last) {
+        /* early enough for the last one to have the rest before its time */
 
-        if (ngx_terminate) {
-            timeout = ngx_min(timeout, NGX_HTTP_TRACEZ_TERM_MS);
-        }
+        timeout = ngx_min(timeout / 2, NGX_HTTP_TRACEZ_HAND_OVER_MS);
+
+    } else if (ngx_terminate) {
+        timeout = ngx_min(timeout, NGX_HTTP_TRACEZ_TERM_MS);
     }
+
+    rc = TRACEZ_OK;
 
     if (last && tmcf->handed_over) {
         /* those that it was handed to have left already: go on once more */
 
-        if (tracez_exporter_stop(tmcf->exporter, 0, true) == TRACEZ_TIMED_OUT) {
-            return TRACEZ_TIMED_OUT;
-        }
+        rc = tracez_exporter_stop(tmcf->exporter, 0, true);
 
-        (void) ngx_tracez_run_exporter(cycle, tmcf);
+        if (rc == TRACEZ_OK) {
+            (void) ngx_tracez_run_exporter(cycle, tmcf);
+        }
     }
 
-    rc = tracez_exporter_stop(tmcf->exporter, timeout, !last);
+    if (rc == TRACEZ_OK) {
+        rc = tracez_exporter_stop(tmcf->exporter, timeout, !last);
+    }
 
     if (last) {
-        ngx_http_tracez_report(tmcf, cycle->log);
+        ngx_http_tracez_report_end(tmcf, cycle->log);
     }
 
     return rc;

@@ -4,7 +4,8 @@
  * sees to what dead ones left, copies its figures to shared memory, for the
  * status page of any worker, and logs what changed: the backend failed, the
  * backend is back, spans are being dropped, no more are. Each is said once,
- * and again after half a minute at the earliest, whichever process says it. */
+ * and again after half a minute at the earliest, whichever process says it.
+ * The last process has the last word: where all spans went. */
 #include "ngx_http_tracez.h"
 
 
@@ -166,7 +167,7 @@ ngx_http_tracez_log_state(ngx_http_tracez_published_t *published,
 
 static void
 ngx_http_tracez_log_loss(ngx_http_tracez_loss_t *loss, enum tracez_drop reason,
-    uint64_t dropped, ngx_log_t *log)
+    uint64_t dropped, ngx_uint_t last, ngx_log_t *log)
 {
     time_t  now;
 
@@ -178,7 +179,7 @@ ngx_http_tracez_log_loss(ngx_http_tracez_loss_t *loss, enum tracez_drop reason,
     }
 
     if (loss->seen > loss->logged
-        && (loss->logged_at == 0
+        && (last || loss->logged_at == 0
             || ngx_http_tracez_is_long_ago(loss->logged_at)))
     {
         ngx_log_error(NGX_LOG_WARN, log, 0,
@@ -203,35 +204,84 @@ ngx_http_tracez_log_loss(ngx_http_tracez_loss_t *loss, enum tracez_drop reason,
 }
 
 
-void
-ngx_http_tracez_report(ngx_http_tracez_main_conf_t *tmcf, ngx_log_t *log)
+static void
+ngx_http_tracez_read_ledger(ngx_http_tracez_main_conf_t *tmcf,
+    struct tracez_stats *ledger)
+{
+    if (ngx_http_tracez_is_alone(tmcf)) {
+        (void) tracez_tracer_audit(tmcf->tracer);
+    }
+
+    tracez_stats_init(ledger);
+    tracez_tracer_stats(tmcf->tracer, ledger);
+}
+
+
+static void
+ngx_http_tracez_log_changes(ngx_http_tracez_main_conf_t *tmcf,
+    struct tracez_stats *ledger, ngx_uint_t last, ngx_log_t *log)
 {
     ngx_uint_t                    i;
-    struct tracez_stats           ledger;
     struct tracez_exporter_stats  stats;
     ngx_http_tracez_published_t  *published;
 
     published = &ngx_http_tracez_shared(tmcf)->published;
 
-    if (ngx_http_tracez_is_alone(tmcf)) {
-        (void) tracez_tracer_audit(tmcf->tracer);
-    }
-
-    tracez_stats_init(&ledger);
-    tracez_tracer_stats(tmcf->tracer, &ledger);
-
     tracez_exporter_stats_init(&stats);
     tracez_exporter_stats(tmcf->exporter, &stats);
 
     ngx_http_tracez_log_state(published, &stats,
-                              ledger.queued + ledger.inflight, log);
+                              ledger->queued + ledger->inflight, log);
 
     for (i = 0; i < TRACEZ_DROP_COUNT; i++) {
         ngx_http_tracez_log_loss(&published->losses[i], (enum tracez_drop) i,
-                                 ledger.dropped[i], log);
+                                 ledger->dropped[i], last, log);
     }
 
     ngx_http_tracez_publish(published, &stats);
+}
+
+
+static void
+ngx_http_tracez_report(ngx_http_tracez_main_conf_t *tmcf, ngx_log_t *log)
+{
+    struct tracez_stats  ledger;
+
+    ngx_http_tracez_read_ledger(tmcf, &ledger);
+    ngx_http_tracez_log_changes(tmcf, &ledger, 0, log);
+}
+
+
+/* by the last process that uses the buffer, when its exporter has ended or is
+ * given up: nobody will read a status page any more */
+
+void
+ngx_http_tracez_report_end(ngx_http_tracez_main_conf_t *tmcf, ngx_log_t *log)
+{
+    uint64_t             dropped, left;
+    ngx_uint_t           i;
+    struct tracez_stats  ledger;
+
+    ngx_http_tracez_read_ledger(tmcf, &ledger);
+    ngx_http_tracez_log_changes(tmcf, &ledger, 1, log);
+
+    dropped = 0;
+
+    for (i = 0; i < TRACEZ_DROP_COUNT; i++) {
+        dropped += ledger.dropped[i];
+    }
+
+    left = ledger.queued + ledger.inflight;
+
+    if (left != 0) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "tracez: %uL spans are lost with the buffer: the "
+                      "exporter's thread hangs", left);
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "tracez: of %uL spans, %uL were exported and %uL dropped",
+                  ledger.recorded, ledger.exported, dropped);
 }
 
 

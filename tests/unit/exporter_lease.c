@@ -6,6 +6,7 @@
  * process that is killed while it holds everything. */
 #include "exporting.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -259,6 +260,39 @@ START_TEST(the_last_one_counts_what_others_left)
 }
 END_TEST
 
+static void *leave_soon(void *state)
+{
+    struct worker *worker = state;
+
+    ck_assert_int_eq(tracez_exporter_stop(worker->exporter, 20, true), TRACEZ_OK);
+    return NULL;
+}
+
+START_TEST(the_last_one_counts_what_another_lets_go_of_a_moment_after_the_deadline)
+{
+    const struct backend_step held = {.action = BACKEND_HOLD};
+    struct backend *backend = backend_start(STEPS(held, held, held));
+    struct shared shared = share();
+    struct worker first = worker_start(&shared, 0, backend_url(backend));
+    wait_state(first.exporter, TRACEZ_EXPORTER_UP);
+    struct worker last = worker_start(&shared, 1, backend_url(backend));
+    pthread_t thread;
+    spans_pass(first.tracer, 20);
+    backend_wait_requests(backend, 2);
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, leave_soon, &first), 0);
+    ck_assert_int_eq(tracez_exporter_stop(last.exporter, 0, false), TRACEZ_OK);
+    pthread_join(thread, NULL);
+
+    ck_assert_uint_eq(books(last.tracer).dropped[TRACEZ_DROP_SHUTDOWN_DEADLINE], 20);
+    ck_assert_uint_eq(books(last.tracer).queued + books(last.tracer).inflight, 0);
+    worker_end(&first);
+    worker_end(&last);
+    backend_stop(backend);
+    unshare_all(&shared);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("exporter_lease");
@@ -270,5 +304,7 @@ int main(void)
     tcase_add_test(neighbours, one_that_leaves_without_waiting_leaves_its_spans_to_the_next);
     tcase_add_test(neighbours, one_that_waits_leaves_at_once_when_it_may_leave_the_rest);
     tcase_add_test(neighbours, the_last_one_counts_what_others_left);
+    tcase_add_test(neighbours,
+                   the_last_one_counts_what_another_lets_go_of_a_moment_after_the_deadline);
     return run_suite(suite);
 }
