@@ -259,8 +259,6 @@ ngx_tracez_init_process(ngx_cycle_t *cycle)
 
 /* ---- ending ------------------------------------------------------------- */
 
-#ifndef __SANITIZE_ADDRESS__                /* its report needs exit handlers */
-
 /* A thread that could not be ended, or a name lookup that libcurl left behind,
  * must not meet the exit handlers of libraries that it is in. */
 
@@ -269,8 +267,6 @@ ngx_tracez_exit_now(int status, void *unused)
 {
     _exit(status);
 }
-
-#endif
 
 
 /* The last process that uses the buffer sends what is in it. The others only
@@ -285,7 +281,7 @@ ngx_tracez_stop_exporter(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf,
 
     ngx_http_tracez_report_stop(tmcf);
 
-#ifndef __SANITIZE_ADDRESS__
+#ifndef __SANITIZE_ADDRESS__                /* its report needs exit handlers */
     on_exit(ngx_tracez_exit_now, NULL);
 #endif
 
@@ -341,6 +337,7 @@ ngx_tracez_exit_process(ngx_cycle_t *cycle)
     if (tmcf->exporter != NULL) {
         if (ngx_tracez_stop_exporter(cycle, tmcf, last) == TRACEZ_TIMED_OUT) {
             /* the thread may still touch the tracer: leave all as it is */
+            on_exit(ngx_tracez_exit_now, NULL);
             return;
         }
 

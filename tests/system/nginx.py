@@ -4,7 +4,7 @@
     with Nginx(http=HTTP, workers=2) as nginx:
         client.get(nginx.port["shop"], "/")
 
-`http` is the inside of http{}, main() what stands before it. Placeholders: {prefix}, {module} and
+`http` is the inside of http{}, main() what stands before it. Placeholders, there and in `environment`: {prefix}, {module} and
 {port_NAME} (a free loopback port for each NAME). nginx stays in the foreground as our child, so
 everything that it starts can be found below its pid, and only those pids are ever signalled.
 
@@ -16,6 +16,7 @@ AddressSanitizer is recognised by its libraries; nginx itself then runs with the
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -112,7 +113,7 @@ class Kill:
 class Nginx:
     def __init__(self, http=None, main="", workers=1, daemon="off", master_process="on",
                  log_level="info", worker_connections=1024, load_module=True, environment=None,
-                 asan_options="", files=None, **values):
+                 asan_options="", preload=(), files=None, **values):
         self.prefix = pathlib.Path(tempfile.mkdtemp(prefix="tracez-nginx-"))
         self.port = {}
         self.master = None
@@ -122,6 +123,7 @@ class Nginx:
         self._module = find_module() if load_module else None
         self._environment = environment or {}
         self._asan_options = asan_options
+        self._preload = [str(path) for path in preload]  # a test's own libraries, see hang.c
         self._settings = dict(http=http, main=main, workers=workers, daemon=daemon,
                               master_process=master_process, log_level=log_level,
                               worker_connections=worker_connections)
@@ -177,11 +179,14 @@ class Nginx:
                 "-e", str(self.prefix / "error.log"), *arguments]
 
     def full_environment(self, detect_leaks=True):
-        environment = {"PATH": os.environ["PATH"], **self._environment}
+        environment = {"PATH": os.environ["PATH"],
+                       **{name: self._expand(value, {"prefix": self.prefix})
+                          for name, value in self._environment.items()}}
         libraries = sanitizer_libraries(self._module) if self._module else []
+        if libraries or self._preload:
+            environment["LD_PRELOAD"] = " ".join(libraries + self._preload)
         if libraries:
             logs = self.prefix / "sanitizer" / "report"
-            environment["LD_PRELOAD"] = " ".join(libraries)
             environment["ASAN_OPTIONS"] = "log_path=%s:detect_leaks=%d:abort_on_error=0:%s" % (
                 logs, detect_leaks, self._asan_options)
             environment["UBSAN_OPTIONS"] = "log_path=%s:print_stacktrace=1" % logs
@@ -272,12 +277,17 @@ class Nginx:
         polling.until("the master is gone", lambda: master not in self.alive(), seconds)
 
     def quit(self, seconds=15, how=signal.SIGQUIT):
-        """Leaves gracefully; returns the exit status (None when it ran as a daemon)."""
+        """Leaves gracefully; returns the exit status (None when it ran as a daemon). How long that
+        took is in quit_seconds, up to the moment when the master was gone."""
         self._remember_processes()
+        master = os.pidfd_open(self.master)
+        began = time.monotonic()
         os.kill(self.master, how)
-        status = None
-        if self.foreground:
-            status = self._child.wait(timeout=seconds)
+        is_gone = select.select([master], [], [], seconds)[0]
+        self.quit_seconds = time.monotonic() - began
+        os.close(master)
+        assert is_gone, "the master is still there after %g s\n%s" % (seconds, self.log())
+        status = self._child.wait(timeout=seconds) if self.foreground else None
         polling.until("all processes of nginx are gone", lambda: not self.alive(), seconds)
         self.master = None
         return status

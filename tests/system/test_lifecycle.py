@@ -6,11 +6,9 @@ import os
 import pathlib
 import re
 import signal
-import time
 
 import client
 import polling
-from backend import Stall
 from traced import TracedNginx
 
 HTTP = """
@@ -69,29 +67,6 @@ def test_term_sends_what_is_buffered(backend):
         assert nginx.quit(how=signal.SIGTERM) == 0
 
     assert backend.span_count() == 100
-
-
-def test_quit_with_a_dead_backend_leaves_within_shutdown_timeout(backend):
-    backend.stop()
-    with open_nginx(backend, exporter="shutdown_timeout 1s;") as nginx:
-        client.get(nginx.port["shop"])
-        began = time.monotonic()
-
-        assert nginx.quit() == 0
-
-        assert time.monotonic() - began < 3
-
-
-def test_term_with_a_hung_backend_leaves_before_the_master_kills(backend):
-    backend.script(otherwise=Stall())
-    with open_nginx(backend, exporter="shutdown_timeout 30s;") as nginx:
-        client.get(nginx.port["shop"])
-        polling.until("the backend has the batch", lambda: backend.attempts)
-        began = time.monotonic()
-
-        assert nginx.quit(how=signal.SIGTERM) == 0
-
-        assert time.monotonic() - began < 3
 
 
 def test_a_reload_keeps_what_is_buffered(backend):
