@@ -24,6 +24,7 @@
 #define NGX_HTTP_TRACEZ_BUFFER_SIZE   8192
 #define NGX_HTTP_TRACEZ_TAG_SIZE      1000
 #define NGX_HTTP_TRACEZ_HEADERS_MAX   32      /* of the exporter */
+#define NGX_HTTP_TRACEZ_INTERVAL_MS   1000    /* of a worker's timer */
 #define NGX_HTTP_TRACEZ_HAND_OVER_MS  500     /* for requests in flight */
 #define NGX_HTTP_TRACEZ_NUMBERS       1048576 /* configurations of a master */
 #define NGX_HTTP_TRACEZ_SERVICE       "unknown_service:nginx"
@@ -121,7 +122,7 @@ typedef struct {
     ngx_int_t                       line;            /* index */
     ngx_uint_t                      configuration;   /* number */
     ngx_uint_t                      handed_over;     /* to a newer one */
-    ngx_event_t                     timer;           /* of reports */
+    ngx_event_t                     timer;           /* once a second */
     ngx_connection_t                dumb;            /* what it logs for */
 } ngx_http_tracez_main_conf_t;
 
@@ -266,11 +267,12 @@ ngx_uint_t ngx_http_tracez_leave_line(ngx_http_tracez_main_conf_t *tmcf);
 void ngx_http_tracez_release_line(ngx_http_tracez_main_conf_t *tmcf);
 
 /* reports */
-void ngx_http_tracez_report_start(ngx_cycle_t *cycle,
-    ngx_http_tracez_main_conf_t *tmcf);
-void ngx_http_tracez_report_stop(ngx_http_tracez_main_conf_t *tmcf);
+void ngx_http_tracez_report_handler(ngx_event_t *ev);
 void ngx_http_tracez_report_end(ngx_http_tracez_main_conf_t *tmcf,
     ngx_log_t *log);
+void ngx_http_tracez_timer_start(ngx_http_tracez_main_conf_t *tmcf,
+    ngx_event_handler_pt handler, ngx_log_t *log);
+void ngx_http_tracez_timer_stop(ngx_http_tracez_main_conf_t *tmcf);
 void ngx_http_tracez_read_published(ngx_http_tracez_main_conf_t *tmcf,
     struct tracez_exporter_stats *stats);
 

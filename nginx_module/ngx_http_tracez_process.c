@@ -136,6 +136,8 @@ ngx_tracez_raise(ngx_atomic_t *number, ngx_uint_t to)
 }
 
 
+/* NGX_BUSY where all lines are in use */
+
 static ngx_int_t
 ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
 {
@@ -150,10 +152,7 @@ ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
     tmcf->line = ngx_http_tracez_claim_line(tmcf);
 
     if (tmcf->line == NGX_ERROR) {
-        ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
-                      "tracez: this worker traces nothing: %d processes "
-                      "trace already, which is the most", TRACEZ_WRITERS_MAX);
-        return NGX_ERROR;
+        return NGX_BUSY;
     }
 
     config = &tmcf->tracer_config;
@@ -231,7 +230,37 @@ ngx_tracez_create_exporter(ngx_cycle_t *cycle,
         return;
     }
 
-    ngx_http_tracez_report_start(cycle, tmcf);
+    ngx_http_tracez_timer_start(tmcf, ngx_http_tracez_report_handler,
+                                cycle->log);
+}
+
+
+/* A reload of many workers has twice as many for a while: those that come in
+ * vain come again when the old ones have left. */
+
+static void
+ngx_tracez_wait_handler(ngx_event_t *ev)
+{
+    ngx_cycle_t                  *cycle;
+    ngx_connection_t             *dumb;
+    ngx_http_tracez_main_conf_t  *tmcf;
+
+    dumb = ev->data;
+    tmcf = dumb->data;
+    cycle = (ngx_cycle_t *) ngx_cycle;
+
+    switch (ngx_tracez_create_tracer(cycle, tmcf)) {
+
+    case NGX_OK:
+        ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
+                      "tracez: this worker traces from now on");
+        ngx_tracez_create_exporter(cycle, tmcf);
+        break;
+
+    case NGX_BUSY:
+        ngx_add_timer(ev, NGX_HTTP_TRACEZ_INTERVAL_MS);
+        break;
+    }
 }
 
 
@@ -249,8 +278,18 @@ ngx_tracez_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    if (ngx_tracez_create_tracer(cycle, tmcf) == NGX_OK) {
+    switch (ngx_tracez_create_tracer(cycle, tmcf)) {
+
+    case NGX_OK:
         ngx_tracez_create_exporter(cycle, tmcf);
+        break;
+
+    case NGX_BUSY:
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "tracez: this worker traces nothing yet: %d processes "
+                      "trace already, which is the most", TRACEZ_WRITERS_MAX);
+        ngx_http_tracez_timer_start(tmcf, ngx_tracez_wait_handler, cycle->log);
+        break;
     }
 
     return NGX_OK;
@@ -279,7 +318,7 @@ ngx_tracez_stop_exporter(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf,
     uint32_t            timeout;
     enum tracez_result  rc;
 
-    ngx_http_tracez_report_stop(tmcf);
+    ngx_http_tracez_timer_stop(tmcf);
 
 #ifndef __SANITIZE_ADDRESS__                /* its report needs exit handlers */
     on_exit(ngx_tracez_exit_now, NULL);

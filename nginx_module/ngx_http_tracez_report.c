@@ -9,12 +9,8 @@
 #include "ngx_http_tracez.h"
 
 
-#define NGX_HTTP_TRACEZ_REPORT_MS      1000
 #define NGX_HTTP_TRACEZ_LOG_INTERVAL   30
 #define NGX_HTTP_TRACEZ_READ_TRIES     8
-
-
-static void ngx_http_tracez_report_handler(ngx_event_t *ev);
 
 
 static const char  *ngx_http_tracez_hints[TRACEZ_DROP_COUNT] = {
@@ -304,7 +300,7 @@ ngx_http_tracez_hand_over(ngx_http_tracez_main_conf_t *tmcf)
 }
 
 
-static void
+void
 ngx_http_tracez_report_handler(ngx_event_t *ev)
 {
     ngx_connection_t              *dumb;
@@ -324,28 +320,28 @@ ngx_http_tracez_report_handler(ngx_event_t *ev)
         ngx_http_tracez_report(tmcf, ev->log);
     }
 
-    ngx_add_timer(ev, NGX_HTTP_TRACEZ_REPORT_MS);
+    ngx_add_timer(ev, NGX_HTTP_TRACEZ_INTERVAL_MS);
 }
 
 
 void
-ngx_http_tracez_report_start(ngx_cycle_t *cycle,
-    ngx_http_tracez_main_conf_t *tmcf)
+ngx_http_tracez_timer_start(ngx_http_tracez_main_conf_t *tmcf,
+    ngx_event_handler_pt handler, ngx_log_t *log)
 {
     tmcf->dumb.fd = (ngx_socket_t) -1;
     tmcf->dumb.data = tmcf;
 
-    tmcf->timer.handler = ngx_http_tracez_report_handler;
+    tmcf->timer.handler = handler;
     tmcf->timer.data = &tmcf->dumb;
-    tmcf->timer.log = cycle->log;
+    tmcf->timer.log = log;
     tmcf->timer.cancelable = 1;            /* keeps no worker from leaving */
 
-    ngx_add_timer(&tmcf->timer, NGX_HTTP_TRACEZ_REPORT_MS);
+    ngx_add_timer(&tmcf->timer, NGX_HTTP_TRACEZ_INTERVAL_MS);
 }
 
 
 void
-ngx_http_tracez_report_stop(ngx_http_tracez_main_conf_t *tmcf)
+ngx_http_tracez_timer_stop(ngx_http_tracez_main_conf_t *tmcf)
 {
     if (tmcf->timer.timer_set) {
         ngx_del_timer(&tmcf->timer);
