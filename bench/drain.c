@@ -44,9 +44,9 @@ size_t drain_batch(struct drain *drain)
     struct tracez_outcome outcome = {0};
     struct tracez_mark mark;
 
-    outcome.exported =
-        tracez_collector_read(drain->collector, DRAIN_BATCH_SPANS, read_one, &batch, &mark);
-    tracez_collector_acknowledge(drain->collector, &mark, &outcome);
+    outcome.exported = tracez_lane_read(tracez_collector_lane(drain->collector, 0),
+                                        DRAIN_BATCH_SPANS, read_one, &batch, &mark);
+    tracez_lane_acknowledge(tracez_collector_lane(drain->collector, 0), &mark, &outcome);
     drain->spans += outcome.exported;
     drain->batches++;
     return (size_t)outcome.exported;
@@ -57,7 +57,7 @@ static void *run(void *state)
     struct drain *drain = state;
     uint64_t ignored;
 
-    if (tracez_collector_lease(drain->collector) != TRACEZ_OK) {
+    if (tracez_lane_lease(tracez_collector_lane(drain->collector, 0)) != TRACEZ_OK) {
         errx(1, "somebody else reads the collector");
     }
     /* Acquire: pairs with the release in drain_stop; all spans are there to be read. */
@@ -73,12 +73,13 @@ static void *run(void *state)
     }
     while (drain_batch(drain) > 0) {
     }
-    tracez_collector_release(drain->collector);
+    tracez_lane_release(tracez_collector_lane(drain->collector, 0));
     return NULL;
 }
 
-static void wake(void *state)
+static void wake(void *state, uint32_t lane)
 {
+    (void)lane;
     const struct drain *drain = state;
     const uint64_t one = 1;
 
@@ -103,7 +104,7 @@ void drain_start(struct drain *drain, struct tracez_collector *collector)
 void drain_wait(struct drain *drain)
 {
     while (tracez_collector_unread(drain->collector) >= DRAIN_BATCH_SPANS) {
-        wake(drain);
+        wake(drain, 0);
         sched_yield();
     }
 }
@@ -111,7 +112,7 @@ void drain_wait(struct drain *drain)
 void drain_stop(struct drain *drain)
 {
     atomic_store_explicit(&drain->stop, true, memory_order_release);
-    wake(drain);
+    wake(drain, 0);
     pthread_join(drain->thread, NULL);
     tracez_collector_on_batch(drain->collector, 0, NULL, NULL);
     close(drain->wake_fd);

@@ -235,7 +235,7 @@ static void run_counted(const struct bench_case *what, uint32_t count)
     }
     tracers[what->tracer] = bench_tracer_create(what->tracer);
     drain->collector = tracez_tracer_collector(tracers[what->tracer], 0);
-    if (tracez_collector_lease(drain->collector) != TRACEZ_OK) {
+    if (tracez_lane_lease(tracez_collector_lane(drain->collector, 0)) != TRACEZ_OK) {
         errx(1, "somebody else reads the collector");
     }
     for (uint32_t done = 0; done < count; done += ROUND_SPANS) {
@@ -243,7 +243,7 @@ static void run_counted(const struct bench_case *what, uint32_t count)
         while (drain_batch(drain) > 0) {
         }
     }
-    tracez_collector_release(drain->collector);
+    tracez_lane_release(tracez_collector_lane(drain->collector, 0));
 }
 
 static void measure_instructions(void)

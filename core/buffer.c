@@ -43,14 +43,18 @@ static uint64_t hash(uint64_t state, const void *bytes, size_t count)
 static uint64_t fingerprint_of(const struct tracez_config *config,
                                const struct buffer_layout *layout)
 {
-    const uint32_t sizes[] = {RECORD_VERSION, sizeof(struct buffer),
-                              sizeof(struct collector_memory), sizeof(struct shard),
+    const uint32_t sizes[] = {RECORD_VERSION,
+                              sizeof(struct buffer),
+                              sizeof(struct collector_memory),
+                              sizeof(struct lane_memory),
+                              sizeof(struct shard),
                               layout->collector_count};
     uint64_t state = hash(FNV_OFFSET, sizes, sizeof(sizes));
 
     for (uint32_t i = 0; i < layout->collector_count; i++) {
         const struct tracez_collector_config *collector = config_collector(config, i);
-        const uint64_t geometry[] = {layout->geometry[i].shard_count, layout->geometry[i].spans_max,
+        const uint64_t geometry[] = {layout->geometry[i].lane_count,
+                                     layout->geometry[i].shard_count, layout->geometry[i].spans_max,
                                      layout->geometry[i].ring_bytes, layout->offset[i]};
         state = hash(state, geometry, sizeof(geometry));
         state = hash(state, collector->name, strlen(collector->name) + 1);
@@ -69,7 +73,8 @@ enum tracez_result buffer_plan(const struct tracez_config *config, struct buffer
     }
     layout->collector_count = (uint32_t)config_collector_count(config);
     for (uint32_t i = 0; i < layout->collector_count; i++) {
-        result = collector_plan(config_collector(config, i), &layout->geometry[i], error);
+        result =
+            collector_plan(config_collector(config, i), config->lanes, &layout->geometry[i], error);
         if (result != TRACEZ_OK) {
             return result;
         }
@@ -133,13 +138,10 @@ enum tracez_result tracez_buffer_check(const struct tracez_config *config, void 
 static enum tracez_result reset(struct buffer *buffer, const struct buffer_layout *layout,
                                 struct tracez_error *error)
 {
-    /* The rings need no wiping: nothing before a position is ever read. */
     memset(buffer, 0, sizeof(*buffer));
     for (uint32_t i = 0; i < layout->collector_count; i++) {
-        struct collector_memory *collector = collector_at(buffer, layout, i);
-        memset(collector, 0,
-               sizeof(*collector) + layout->geometry[i].shard_count * sizeof(struct shard));
-        enum tracez_result result = collector_format(collector, error);
+        enum tracez_result result =
+            collector_format(collector_at(buffer, layout, i), &layout->geometry[i], error);
         if (result != TRACEZ_OK) {
             return result;
         }

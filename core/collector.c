@@ -22,7 +22,7 @@ static uint32_t round_up(uint32_t value, uint32_t multiple)
     return (value + multiple - 1) / multiple * multiple;
 }
 
-enum tracez_result collector_plan(const struct tracez_collector_config *config,
+enum tracez_result collector_plan(const struct tracez_collector_config *config, uint32_t lanes,
                                   struct collector_geometry *geometry, struct tracez_error *error)
 {
     uint32_t spans_max = config->spans_max != 0 ? config->spans_max : COLLECTOR_SPANS_DEFAULT;
@@ -50,6 +50,7 @@ enum tracez_result collector_plan(const struct tracez_collector_config *config,
     uint64_t shards = bytes / SHARD_BYTES_MIN;
     shards = shards < 1 ? 1 : shards > writers ? writers : shards;
     bytes = bytes < SHARD_BYTES_MIN ? SHARD_BYTES_MIN : bytes;
+    geometry->lane_count = lanes;
     geometry->shard_count = (uint32_t)shards;
     geometry->spans_max = spans_max;
     /* 2^24 spans in one shard are 8 GiB: a ring's offsets have 32 bits, so more spans make more
@@ -59,8 +60,8 @@ enum tracez_result collector_plan(const struct tracez_collector_config *config,
         ring_bytes = UINT32_MAX - CACHE_LINE;
     }
     geometry->ring_bytes = round_up((uint32_t)ring_bytes, CACHE_LINE);
-    geometry->bytes = sizeof(struct collector_memory) + shards * sizeof(struct shard) +
-                      shards * (size_t)geometry->ring_bytes;
+    geometry->bytes = sizeof(struct collector_memory) + lanes * sizeof(struct lane_memory) +
+                      shards * sizeof(struct shard) + shards * (size_t)geometry->ring_bytes;
     return TRACEZ_OK;
 }
 
@@ -79,11 +80,23 @@ static bool init_lease(pthread_mutex_t *lease)
     return failed == 0;
 }
 
-enum tracez_result collector_format(struct collector_memory *memory, struct tracez_error *error)
+enum tracez_result collector_format(struct collector_memory *memory,
+                                    const struct collector_geometry *geometry,
+                                    struct tracez_error *error)
 {
-    return init_lease(&memory->lease)
-               ? TRACEZ_OK
-               : fail(error, TRACEZ_SYSTEM, "no robust, process-shared mutexes here");
+    struct lane_memory *lanes = (struct lane_memory *)(memory + 1);
+    struct shard *shards = (struct shard *)(lanes + geometry->lane_count);
+
+    /* The rings need no wiping: nothing before a position is ever read. */
+    memset(memory, 0, sizeof(*memory));
+    memset(lanes, 0, geometry->lane_count * sizeof(*lanes));
+    memset(shards, 0, geometry->shard_count * sizeof(*shards));
+    for (uint32_t i = 0; i < geometry->lane_count; i++) {
+        if (!init_lease(&lanes[i].lease)) {
+            return fail(error, TRACEZ_SYSTEM, "no robust, process-shared mutexes here");
+        }
+    }
+    return TRACEZ_OK;
 }
 
 bool lease_is_whole(const pthread_mutex_t *lease)
@@ -105,11 +118,18 @@ bool lease_is_whole(const pthread_mutex_t *lease)
     return true;
 }
 
-static void init_shards(struct tracez_collector *collector)
+/* Finds lanes, shards and rings in the memory. */
+static void init_views(struct tracez_collector *collector)
 {
-    struct shard *shards = (struct shard *)(collector->memory + 1);
+    struct lane_memory *lanes = (struct lane_memory *)(collector->memory + 1);
+    struct shard *shards = (struct shard *)(lanes + collector->geometry.lane_count);
     unsigned char *rings = (unsigned char *)(shards + collector->geometry.shard_count);
     uint32_t count = collector->geometry.shard_count;
+
+    for (uint32_t i = 0; i < collector->geometry.lane_count; i++) {
+        collector->lanes[i] = (struct tracez_lane){
+            .memory = &lanes[i], .collector = collector, .index = i, .next_shard = i};
+    }
 
     for (uint32_t i = 0; i < count; i++) {
         uint32_t has_one_more = i < collector->geometry.spans_max % count;
@@ -124,19 +144,17 @@ static void init_shards(struct tracez_collector *collector)
 
 enum tracez_result collector_init(struct tracez_collector *collector,
                                   const struct tracez_collector_config *config,
+                                  const struct collector_geometry *geometry,
                                   struct collector_memory *memory)
 {
     *collector = (struct tracez_collector){
         .memory = memory,
+        .geometry = *geometry,
         .match = config->match,
         .match_fn = config->match_fn,
         .match_state = config->match_state,
         .wake_spans = SHARD_NEVER_WAKE,
     };
-    enum tracez_result result = collector_plan(config, &collector->geometry, NULL);
-    if (result != TRACEZ_OK) {
-        return result;
-    }
     strncpy(collector->name, config->name, COLLECTOR_NAME_BYTES - 1);
     if (config->match == TRACEZ_MATCH_NAME) {
         collector->match_name = strdup(config->match_name);
@@ -145,7 +163,7 @@ enum tracez_result collector_init(struct tracez_collector *collector,
         }
         collector->match_name_bytes = strlen(collector->match_name);
     }
-    init_shards(collector);
+    init_views(collector);
     return TRACEZ_OK;
 }
 
@@ -157,6 +175,9 @@ void collector_deinit(struct tracez_collector *collector)
 
 void collector_take_over(struct tracez_collector *collector, uint32_t writer_index)
 {
+    for (uint32_t i = 0; i < collector->geometry.lane_count; i++) {
+        lane_take_over(&collector->lanes[i], writer_index);
+    }
     for (uint32_t i = 0; i < collector->geometry.shard_count; i++) {
         shard_take_over(&collector->shards[i], writer_index,
                         &collector->ledger->lines[writer_index]);
@@ -206,39 +227,38 @@ static void pause_briefly(int round)
 #endif
 }
 
-/* One round over all shards, the preferred one first. */
-static enum shard_push push_somewhere(const struct tracez_collector *collector, uint32_t preferred,
+/* One round over all shards, from *at on; *at is where it was pushed. */
+static enum shard_push push_somewhere(const struct tracez_collector *collector, uint32_t *at,
                                       struct ledger_writer writer,
                                       const struct record_header *record)
 {
     uint32_t count = collector->geometry.shard_count;
-    uint32_t at = preferred;
     enum shard_push outcome = SHARD_FULL;
 
     for (uint32_t tried = 0; tried < count; tried++) {
         enum shard_push result =
-            shard_push(&collector->shards[at], writer, record, collector->wake_spans);
+            shard_push(&collector->shards[*at], writer, record, collector->wake_spans);
         if (result == SHARD_PUSHED || result == SHARD_PUSHED_BATCH) {
             return result;
         }
         if (result == SHARD_TAKEN) {
             outcome = SHARD_TAKEN;
         }
-        at = at + 1 == count ? 0 : at + 1;
+        *at = *at + 1 == count ? 0 : *at + 1;
     }
     return outcome;
 }
 
 /* The preferred shard was full or taken: all of them, as long as one is merely taken. */
 static __attribute__((noinline)) enum shard_push
-push_stubbornly(const struct tracez_collector *collector, uint32_t preferred,
-                struct ledger_writer writer, const struct record_header *record)
+push_stubbornly(const struct tracez_collector *collector, uint32_t *at, struct ledger_writer writer,
+                const struct record_header *record)
 {
-    enum shard_push result = push_somewhere(collector, preferred, writer, record);
+    enum shard_push result = push_somewhere(collector, at, writer, record);
 
     for (int round = 0; result == SHARD_TAKEN && round < SPIN_ROUNDS + YIELD_ROUNDS; round++) {
         pause_briefly(round);
-        result = push_somewhere(collector, preferred, writer, record);
+        result = push_somewhere(collector, at, writer, record);
     }
     return result;
 }
@@ -256,26 +276,26 @@ void collector_push(const struct tracez_collector *collector, struct ledger_writ
                     const struct record_header *record)
 {
     struct collector_memory *memory = collector->memory;
-    uint32_t preferred = writer.index;
+    uint32_t at = writer.index;
 
     if (record->record_bytes > collector->geometry.ring_bytes / 2) {
         count_refused(writer, TRACEZ_DROP_OVERSIZE, &memory->refused_oversize);
         return;
     }
-    if (preferred >= collector->geometry.shard_count) {
-        preferred %= collector->geometry.shard_count;
+    if (at >= collector->geometry.shard_count) {
+        at %= collector->geometry.shard_count;
     }
     enum shard_push result =
-        shard_push(&collector->shards[preferred], writer, record, collector->wake_spans);
+        shard_push(&collector->shards[at], writer, record, collector->wake_spans);
     if (result == SHARD_FULL || result == SHARD_TAKEN) {
-        result = push_stubbornly(collector, preferred, writer, record);
+        result = push_stubbornly(collector, &at, writer, record);
     }
     if (result == SHARD_FULL || result == SHARD_TAKEN) {
         count_refused(writer, TRACEZ_DROP_QUEUE_FULL, &memory->refused_queue_full);
         return;
     }
     if (result == SHARD_PUSHED_BATCH && collector->wake != NULL) {
-        collector->wake(collector->wake_state);
+        collector->wake(collector->wake_state, at % collector->geometry.lane_count);
     }
 }
 
@@ -301,11 +321,12 @@ struct fill {
     uint64_t used_bytes;
 };
 
-static struct fill fill_of(const struct tracez_collector *collector)
+/* Of every step-th shard, from this one on. */
+static struct fill fill_of(const struct tracez_collector *collector, uint32_t first, uint32_t step)
 {
     struct fill fill = {0};
 
-    for (uint32_t i = 0; i < collector->geometry.shard_count; i++) {
+    for (uint32_t i = first; i < collector->geometry.shard_count; i += step) {
         const struct shard_view *view = &collector->shards[i];
         struct shard_positions positions;
         if (!shard_positions(view, &positions)) {
@@ -321,9 +342,20 @@ static struct fill fill_of(const struct tracez_collector *collector)
 
 uint64_t collector_buffered(const struct tracez_collector *collector)
 {
-    struct fill fill = fill_of(collector);
+    struct fill fill = fill_of(collector, 0, 1);
 
     return fill.queued + fill.inflight;
+}
+
+/* What was read in this lane. */
+static void add_lane(const struct tracez_lane *lane, struct tracez_collector_stats *stats)
+{
+    /* Relaxed: exact at rest. */
+    stats->exported += atomic_load_explicit(&lane->memory->exported, memory_order_relaxed);
+    for (int reason = 0; reason < TRACEZ_DROP_COUNT; reason++) {
+        stats->dropped[reason] +=
+            atomic_load_explicit(&lane->memory->dropped[reason], memory_order_relaxed);
+    }
 }
 
 void tracez_collector_stats(const struct tracez_collector *collector,
@@ -331,7 +363,7 @@ void tracez_collector_stats(const struct tracez_collector *collector,
 {
     const struct collector_memory *memory = collector->memory;
     struct tracez_collector_stats sum = {.struct_bytes = sizeof(sum)};
-    struct fill fill = fill_of(collector);
+    struct fill fill = fill_of(collector, 0, 1);
     uint64_t spans_percent = (fill.queued + fill.inflight) * 100 / collector->geometry.spans_max;
     uint64_t bytes_percent =
         fill.used_bytes * 100 /
@@ -343,10 +375,8 @@ void tracez_collector_stats(const struct tracez_collector *collector,
     sum.queued = fill.queued;
     sum.inflight = fill.inflight;
     sum.pressure_percent = percent > 100 ? 100 : (uint32_t)percent;
-    /* Relaxed: exact at rest. */
-    sum.exported = atomic_load_explicit(&memory->exported, memory_order_relaxed);
-    for (int reason = 0; reason < TRACEZ_DROP_COUNT; reason++) {
-        sum.dropped[reason] = atomic_load_explicit(&memory->dropped[reason], memory_order_relaxed);
+    for (uint32_t i = 0; i < collector->geometry.lane_count; i++) {
+        add_lane(&collector->lanes[i], &sum);
     }
     sum.dropped[TRACEZ_DROP_QUEUE_FULL] +=
         atomic_load_explicit(&memory->refused_queue_full, memory_order_relaxed);
@@ -357,14 +387,22 @@ void tracez_collector_stats(const struct tracez_collector *collector,
     memcpy(stats, &sum, bytes);
 }
 
+static bool lane_is_sound(const struct tracez_lane *lane)
+{
+    return lease_is_whole(&lane->memory->lease) &&
+           atomic_load_explicit(&lane->memory->redo.is_valid, memory_order_relaxed) <= 1;
+}
+
 bool collector_is_sound(struct collector_memory *memory, const struct collector_geometry *geometry)
 {
     struct tracez_collector collector = {.memory = memory, .geometry = *geometry};
     struct shard_positions positions;
-    bool is_sound = lease_is_whole(&memory->lease) &&
-                    atomic_load_explicit(&memory->redo.is_valid, memory_order_relaxed) <= 1;
+    bool is_sound = true;
 
-    init_shards(&collector);
+    init_views(&collector);
+    for (uint32_t i = 0; i < geometry->lane_count && is_sound; i++) {
+        is_sound = lane_is_sound(&collector.lanes[i]);
+    }
     for (uint32_t i = 0; i < geometry->shard_count && is_sound; i++) {
         is_sound = shard_positions(&collector.shards[i], &positions) &&
                    shard_lock_is_sound(&collector.shards[i]);
@@ -374,12 +412,17 @@ bool collector_is_sound(struct collector_memory *memory, const struct collector_
 
 uint64_t tracez_collector_unread(const struct tracez_collector *collector)
 {
-    return fill_of(collector).queued;
+    return fill_of(collector, 0, 1).queued;
 }
 
-bool tracez_collector_is_pressed(const struct tracez_collector *collector)
+uint64_t tracez_lane_unread(const struct tracez_lane *lane)
 {
-    for (uint32_t i = 0; i < collector->geometry.shard_count; i++) {
+    return fill_of(lane->collector, lane->index, lane->collector->geometry.lane_count).queued;
+}
+
+static bool is_pressed(const struct tracez_collector *collector, uint32_t first, uint32_t step)
+{
+    for (uint32_t i = first; i < collector->geometry.shard_count; i += step) {
         const struct shard_view *view = &collector->shards[i];
         /* Relaxed: an estimate. */
         uint64_t read = atomic_load_explicit(&view->shard->read, memory_order_relaxed);
@@ -390,4 +433,19 @@ bool tracez_collector_is_pressed(const struct tracez_collector *collector)
         }
     }
     return false;
+}
+
+bool tracez_collector_is_pressed(const struct tracez_collector *collector)
+{
+    return is_pressed(collector, 0, 1);
+}
+
+bool tracez_lane_is_pressed(const struct tracez_lane *lane)
+{
+    return is_pressed(lane->collector, lane->index, lane->collector->geometry.lane_count);
+}
+
+struct tracez_lane *tracez_collector_lane(struct tracez_collector *collector, size_t index)
+{
+    return index < collector->geometry.lane_count ? &collector->lanes[index] : NULL;
 }

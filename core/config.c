@@ -24,6 +24,7 @@ void tracez_config_init_bytes(struct tracez_config *config, size_t struct_bytes)
         .span_bytes_max = SPAN_BYTES_DEFAULT,
         .max_tag_bytes = TAG_BYTES_DEFAULT,
         .sampler = tracez_sampler_parent_based(NULL),
+        .lanes = 1,
     };
 
     memset(config, 0, struct_bytes);
@@ -148,6 +149,9 @@ enum tracez_result config_check(const struct tracez_config *config, struct trace
     if (result == TRACEZ_OK) {
         result = check_range("max_tag_bytes", config->max_tag_bytes, TAG_BYTES_MIN, TAG_BYTES_MAX,
                              error);
+    }
+    if (result == TRACEZ_OK) {
+        result = check_range("lanes", config->lanes, 1, TRACEZ_LANES_MAX, error);
     }
     if (result == TRACEZ_OK && config->sampler.decide == NULL) {
         result = fail(error, TRACEZ_INVALID, "sampler rejected: it has no decide function");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The reading side of a collector: the lease, reading ahead, acknowledging.
+ * The reading side of a collector: a lane's lease, reading ahead, acknowledging.
  *
  * The lease is a robust mutex: when its holder dies, the next one gets it. An acknowledgement
  * changes many words that must agree (a position for each shard, the counts of what became of the
@@ -13,13 +13,41 @@
 #include "resources.h"
 
 #include <errno.h>
+#include <sched.h>
 
-static void carry_out(struct tracez_collector *collector)
+#define SETTLE_ROUNDS 1000 /* of waiting for somebody to end what a dead process began */
+
+/* The next shard of the lane. */
+static uint32_t after(const struct tracez_lane *lane, uint32_t shard)
 {
-    struct collector_memory *memory = collector->memory;
+    return shard + lane->collector->geometry.lane_count;
+}
+
+static struct shard_view *shard_of(const struct tracez_lane *lane, uint32_t index)
+{
+    return &lane->collector->shards[index];
+}
+
+/* The last shard of the lane is before this. */
+static uint32_t end_of(const struct tracez_lane *lane)
+{
+    return lane->collector->geometry.shard_count;
+}
+
+/* The line that the author of the note counts deliveries on. */
+static struct ledger_delivery *delivery_of(const struct tracez_lane *lane)
+{
+    const struct tracez_collector *collector = lane->collector;
+    uint32_t writer = lane->memory->redo.writer % TRACEZ_WRITERS_MAX;
+
+    return &collector->ledger->deliveries[writer][collector->index];
+}
+
+static void carry_out(struct tracez_lane *lane)
+{
+    struct lane_memory *memory = lane->memory;
     const struct acknowledge_redo *redo = &memory->redo;
-    struct ledger_delivery *delivery =
-        &collector->ledger->deliveries[redo->writer % TRACEZ_WRITERS_MAX][collector->index];
+    struct ledger_delivery *delivery = delivery_of(lane);
 
     /* Relaxed: stats readers want each counter by itself; the valid mark orders them against death.
      */
@@ -31,9 +59,9 @@ static void carry_out(struct tracez_collector *collector)
         atomic_store_explicit(&delivery->dropped[reason], redo->delivery_dropped[reason],
                               memory_order_relaxed);
     }
-    for (uint32_t i = 0; i < collector->geometry.shard_count; i++) {
+    for (uint32_t i = lane->index; i < end_of(lane); i = after(lane, i)) {
         /* Release: pairs with the acquire in push_locked; we are done with the bytes before it. */
-        atomic_store_explicit(&collector->shards[i].shard->acknowledged, redo->position[i],
+        atomic_store_explicit(&shard_of(lane, i)->shard->acknowledged, redo->position[i],
                               memory_order_release);
     }
 }
@@ -53,47 +81,47 @@ static bool is_ahead(const struct shard_view *view, uint64_t position, uint64_t 
 }
 
 /* Can a counter have been about to go from here to there, or have gone already? */
-static bool is_step(const struct tracez_collector *collector, const ledger_counter *from,
-                    uint64_t to)
+static bool is_step(const struct tracez_lane *lane, const ledger_counter *from, uint64_t to)
 {
-    return to - atomic_load_explicit(from, memory_order_relaxed) <= collector->geometry.spans_max;
+    return to - atomic_load_explicit(from, memory_order_relaxed) <=
+           lane->collector->geometry.spans_max;
 }
 
-static bool can_be_carried_out(const struct tracez_collector *collector)
+static bool can_be_carried_out(const struct tracez_lane *lane)
 {
-    const struct acknowledge_redo *redo = &collector->memory->redo;
-    const struct ledger_delivery *delivery =
-        &collector->ledger->deliveries[redo->writer % TRACEZ_WRITERS_MAX][collector->index];
+    const struct lane_memory *memory = lane->memory;
+    const struct acknowledge_redo *redo = &memory->redo;
+    const struct ledger_delivery *delivery = delivery_of(lane);
     bool can = redo->writer < TRACEZ_WRITERS_MAX &&
-               is_step(collector, &collector->memory->exported, redo->exported) &&
-               is_step(collector, &delivery->exported, redo->delivery_exported);
+               is_step(lane, &memory->exported, redo->exported) &&
+               is_step(lane, &delivery->exported, redo->delivery_exported);
     uint64_t spans;
 
     for (int reason = 0; reason < TRACEZ_DROP_COUNT && can; reason++) {
-        can = is_step(collector, &collector->memory->dropped[reason], redo->dropped[reason]) &&
-              is_step(collector, &delivery->dropped[reason], redo->delivery_dropped[reason]);
+        can = is_step(lane, &memory->dropped[reason], redo->dropped[reason]) &&
+              is_step(lane, &delivery->dropped[reason], redo->delivery_dropped[reason]);
     }
-    for (uint32_t i = 0; i < collector->geometry.shard_count && can; i++) {
-        can = is_ahead(&collector->shards[i], redo->position[i], &spans);
+    for (uint32_t i = lane->index; i < end_of(lane) && can; i = after(lane, i)) {
+        can = is_ahead(shard_of(lane, i), redo->position[i], &spans);
     }
     return can;
 }
 
-void tracez_collector_rewind(struct tracez_collector *collector)
+void tracez_lane_rewind(struct tracez_lane *lane)
 {
-    for (uint32_t i = 0; i < collector->geometry.shard_count; i++) {
-        struct shard *shard = collector->shards[i].shard;
+    for (uint32_t i = lane->index; i < end_of(lane); i = after(lane, i)) {
+        struct shard *shard = shard_of(lane, i)->shard;
         /* Relaxed: both are ours while we hold the lease. */
         uint64_t acknowledged = atomic_load_explicit(&shard->acknowledged, memory_order_relaxed);
         atomic_store_explicit(&shard->read, acknowledged, memory_order_relaxed);
     }
 }
 
-enum tracez_result tracez_collector_lease(struct tracez_collector *collector)
+enum tracez_result tracez_lane_lease(struct tracez_lane *lane)
 {
-    struct collector_memory *memory = collector->memory;
+    struct lane_memory *memory = lane->memory;
 
-    if (collector->fork_count != process_fork_count()) {
+    if (lane->collector->fork_count != process_fork_count()) {
         return TRACEZ_BUSY; /* the tracer is the parent's */
     }
     if (!lease_is_whole(&memory->lease)) {
@@ -108,52 +136,85 @@ enum tracez_result tracez_collector_lease(struct tracez_collector *collector)
     }
     /* Acquire: pairs with the release in acknowledge, should its author have died. */
     if (atomic_load_explicit(&memory->redo.is_valid, memory_order_acquire) != 0) {
-        if (can_be_carried_out(collector)) {
-            carry_out(collector);
+        if (can_be_carried_out(lane)) {
+            carry_out(lane);
         }
+        /* Release: pairs with the acquire in lane_take_over. */
         atomic_store_explicit(&memory->redo.is_valid, 0, memory_order_release);
     }
-    tracez_collector_rewind(collector);
+    tracez_lane_rewind(lane);
     return TRACEZ_OK;
 }
 
-void tracez_collector_release(struct tracez_collector *collector)
+void tracez_lane_release(struct tracez_lane *lane)
 {
-    tracez_collector_rewind(collector);
-    if (lease_is_whole(&collector->memory->lease)) {
-        pthread_mutex_unlock(&collector->memory->lease);
+    tracez_lane_rewind(lane);
+    if (lease_is_whole(&lane->memory->lease)) {
+        pthread_mutex_unlock(&lane->memory->lease);
     }
 }
 
-size_t tracez_collector_read(struct tracez_collector *collector, size_t spans_max,
-                             tracez_read_fn fn, void *state, struct tracez_mark *mark)
+void tracez_lane_ask(struct tracez_lane *lane)
 {
-    uint32_t count = collector->geometry.shard_count;
-    uint32_t at = collector->next_shard % count;
+    /* Relaxed: it says nothing about anything else. */
+    atomic_store_explicit(&lane->memory->is_asked_for, 1, memory_order_relaxed);
+}
+
+bool tracez_lane_is_asked_for(struct tracez_lane *lane)
+{
+    /* Relaxed: as above. */
+    return atomic_exchange_explicit(&lane->memory->is_asked_for, 0, memory_order_relaxed) != 0;
+}
+
+/* A note's counts are absolute, and the dead process's delivery line has its next writer once it
+ * was taken over: by then the note must be carried out, or that one's counts would be undone. */
+void lane_take_over(struct tracez_lane *lane, uint32_t writer_index)
+{
+    const struct acknowledge_redo *redo = &lane->memory->redo;
+
+    for (int round = 0; round < SETTLE_ROUNDS; round++) {
+        /* Acquire: pairs with the release in lease; the counts are there. */
+        if (atomic_load_explicit(&redo->is_valid, memory_order_acquire) == 0 ||
+            redo->writer != writer_index) {
+            return;
+        }
+        if (tracez_lane_lease(lane) == TRACEZ_OK) {
+            tracez_lane_release(lane);
+            return;
+        }
+        sched_yield(); /* who has the lease now carries it out first of all */
+    }
+}
+
+size_t tracez_lane_read(struct tracez_lane *lane, size_t spans_max, tracez_read_fn fn, void *state,
+                        struct tracez_mark *mark)
+{
+    uint32_t at = lane->next_shard;
     bool stopped = false;
     size_t taken = 0;
 
-    for (uint32_t tried = 0; tried < count && !stopped && taken < spans_max; tried++) {
-        shard_mend(&collector->shards[at], collector->writer);
-        taken += shard_read(&collector->shards[at], spans_max - taken, fn, state, &stopped);
-        at = at + 1 == count ? 0 : at + 1;
+    for (uint32_t tried = lane->index; tried < end_of(lane) && !stopped && taken < spans_max;
+         tried = after(lane, tried)) {
+        shard_mend(shard_of(lane, at), lane->collector->writer);
+        taken += shard_read(shard_of(lane, at), spans_max - taken, fn, state, &stopped);
+        at = after(lane, at) < end_of(lane) ? after(lane, at) : lane->index;
     }
-    collector->next_shard = at; /* the next batch begins elsewhere: no writer is starved */
-    for (uint32_t i = 0; i < count; i++) {
+    lane->next_shard = at; /* the next batch begins elsewhere: no writer is starved */
+    for (uint32_t i = lane->index; i < end_of(lane); i = after(lane, i)) {
         mark->position[i] =
-            atomic_load_explicit(&collector->shards[i].shard->read, memory_order_relaxed);
+            atomic_load_explicit(&shard_of(lane, i)->shard->read, memory_order_relaxed);
     }
     return taken;
 }
 
 /* Where an acknowledgement of the mark leads; returns the spans up to there. */
-static uint64_t plan(const struct tracez_collector *collector, const struct tracez_mark *mark,
+static uint64_t plan(const struct tracez_lane *lane, const struct tracez_mark *mark,
                      uint64_t *position)
 {
     uint64_t sum = 0;
 
-    for (uint32_t i = 0; i < collector->geometry.shard_count; i++) {
-        const struct shard_view *view = &collector->shards[i];
+    for (uint32_t i = lane->index; i < end_of(lane); i = after(lane, i)) {
+        const struct shard_view *view = shard_of(lane, i);
         uint64_t spans;
         if (is_ahead(view, mark->position[i], &spans)) {
             position[i] = mark->position[i];
@@ -165,23 +226,22 @@ static uint64_t plan(const struct tracez_collector *collector, const struct trac
     return sum;
 }
 
-void tracez_collector_acknowledge(struct tracez_collector *collector,
-                                  const struct tracez_mark *mark,
-                                  const struct tracez_outcome *outcome)
+void tracez_lane_acknowledge(struct tracez_lane *lane, const struct tracez_mark *mark,
+                             const struct tracez_outcome *outcome)
 {
-    struct collector_memory *memory = collector->memory;
+    struct lane_memory *memory = lane->memory;
     struct acknowledge_redo *redo = &memory->redo;
-    struct ledger_delivery *delivery = collector->delivery;
+    struct ledger_delivery *delivery = lane->collector->delivery;
     uint64_t known = outcome->exported;
 
     for (int reason = 0; reason < TRACEZ_DROP_COUNT; reason++) {
         known += outcome->dropped[reason];
     }
-    uint64_t spans = plan(collector, mark, redo->position);
+    uint64_t spans = plan(lane, mark, redo->position);
     uint64_t corrupt = spans > known ? spans - known : 0; /* skipped by reading */
 
     /* Relaxed: the holder of the lease is the only writer of all of these. */
-    redo->writer = collector->writer;
+    redo->writer = lane->collector->writer;
     redo->exported =
         atomic_load_explicit(&memory->exported, memory_order_relaxed) + outcome->exported;
     redo->delivery_exported =
@@ -196,7 +256,7 @@ void tracez_collector_acknowledge(struct tracez_collector *collector,
     /* Release: pairs with the acquire in lease; the record is complete before it is valid. */
     atomic_store_explicit(&redo->is_valid, 1, memory_order_release);
     atomic_thread_fence(memory_order_seq_cst); /* and valid before anything of it is carried out */
-    carry_out(collector);
+    carry_out(lane);
     /* Release: all of it is done before it is unmarked. */
     atomic_store_explicit(&redo->is_valid, 0, memory_order_release);
     atomic_thread_fence(memory_order_seq_cst); /* and unmarked before the next one is written */
@@ -223,18 +283,41 @@ static bool drain_one(const struct tracez_record *record, void *state)
     return true;
 }
 
+/* All lanes, or none: they are counted on one line of this process. */
+static bool lease_all(struct tracez_collector *collector)
+{
+    uint32_t leased = 0;
+
+    while (leased < collector->geometry.lane_count &&
+           tracez_lane_lease(&collector->lanes[leased]) == TRACEZ_OK) {
+        leased++;
+    }
+    if (leased == collector->geometry.lane_count) {
+        return true;
+    }
+    while (leased > 0) {
+        tracez_lane_release(&collector->lanes[--leased]);
+    }
+    return false;
+}
+
 size_t tracez_collector_drain(struct tracez_collector *collector, size_t spans_max,
                               tracez_drain_fn fn, void *state)
 {
     struct drain drain = {fn, state};
-    struct tracez_outcome outcome = {0};
-    struct tracez_mark mark;
+    size_t drained = 0;
 
-    if (tracez_collector_lease(collector) != TRACEZ_OK) {
+    if (!lease_all(collector)) {
         return 0;
     }
-    outcome.exported = tracez_collector_read(collector, spans_max, drain_one, &drain, &mark);
-    tracez_collector_acknowledge(collector, &mark, &outcome);
-    tracez_collector_release(collector);
-    return (size_t)outcome.exported;
+    for (uint32_t i = 0; i < collector->geometry.lane_count; i++) {
+        struct tracez_lane *lane = &collector->lanes[i];
+        struct tracez_outcome outcome = {0};
+        struct tracez_mark mark;
+        outcome.exported = tracez_lane_read(lane, spans_max - drained, drain_one, &drain, &mark);
+        tracez_lane_acknowledge(lane, &mark, &outcome);
+        tracez_lane_release(lane);
+        drained += (size_t)outcome.exported;
+    }
+    return drained;
 }

@@ -77,8 +77,9 @@ static enum tracez_result init_collectors(struct tracez_tracer *tracer,
         unsigned char *memory = (unsigned char *)tracer->buffer + layout->offset[i];
 
         tracer->collector_count = i + 1;
-        enum tracez_result result = collector_init(collector, config_collector(config, i),
-                                                   (struct collector_memory *)memory);
+        enum tracez_result result =
+            collector_init(collector, config_collector(config, i), &layout->geometry[i],
+                           (struct collector_memory *)memory);
         if (result != TRACEZ_OK) {
             return fail(error, result, "no memory for collector %u", i);
         }

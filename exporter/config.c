@@ -32,9 +32,11 @@ void tracez_exporter_config_init_bytes(struct tracez_exporter_config *config, si
         .retry_max_ms = 30000,
         .retry_max_elapsed_ms = 0,
         .shutdown_timeout_ms = 5000,
-        .wake_fd = -1,
     };
 
+    for (size_t i = 0; i < TRACEZ_LANES_MAX; i++) {
+        defaults.wake_fds[i] = -1;
+    }
     memset(config, 0, struct_bytes);
     memcpy(config, &defaults, struct_bytes < sizeof(defaults) ? struct_bytes : sizeof(defaults));
 }
@@ -71,13 +73,15 @@ static enum tracez_result check_ranges(const struct tracez_exporter_config *conf
 }
 
 /* The thread reads it after others may have emptied it: it must never block there. */
-static enum tracez_result check_wake_fd(int wake_fd, struct tracez_error *error)
+static enum tracez_result check_wake_fds(const int *wake_fds, struct tracez_error *error)
 {
-    int flags = wake_fd < 0 ? O_NONBLOCK : fcntl(wake_fd, F_GETFL);
+    for (size_t i = 0; i < TRACEZ_LANES_MAX; i++) {
+        int flags = wake_fds[i] < 0 ? O_NONBLOCK : fcntl(wake_fds[i], F_GETFL);
 
-    if (flags == -1 || (flags & O_NONBLOCK) == 0) {
-        return refuse(error, TRACEZ_INVALID, "wake_fd %d rejected: an eventfd with EFD_NONBLOCK",
-                      wake_fd);
+        if (flags == -1 || (flags & O_NONBLOCK) == 0) {
+            return refuse(error, TRACEZ_INVALID,
+                          "wake_fd %d rejected: an eventfd with EFD_NONBLOCK", wake_fds[i]);
+        }
     }
     return TRACEZ_OK;
 }
@@ -103,7 +107,7 @@ enum tracez_result exporter_config_take(struct tracez_exporter_config *copy,
                       (int)copy->format);
     }
     if ((result = check_ranges(copy, error)) != TRACEZ_OK ||
-        (result = check_wake_fd(copy->wake_fd, error)) != TRACEZ_OK ||
+        (result = check_wake_fds(copy->wake_fds, error)) != TRACEZ_OK ||
         (result = headers_check(copy->headers, copy->header_count, error)) != TRACEZ_OK ||
         (result = endpoint_init(&endpoint, copy->endpoint, OTLP_PATH, error)) != TRACEZ_OK) {
         return result;

@@ -8,9 +8,8 @@
  * or when the host flushes or stops. New batches are made only when they can leave at once: while
  * the backend is slow or down, spans stay in the collector, which is the one queue.
  *
- * The thread takes the lease of the tracer's first collector, and only with it the others', so that
- * of many exporters over one buffer one has them all. It never prints, never logs, handles no
- * signal; when memory runs out it tries again later. */
+ * The thread never prints, never logs, handles no signal; when memory runs out it tries again
+ * later. */
 #include "exporter.h"
 
 #include "answer.h"
@@ -22,8 +21,6 @@
 #include <unistd.h>
 
 #define NS_PER_MS UINT64_C(1000000)
-#define LEASE_INTERVAL_MS 1000
-#define LEASE_INTERVAL_STOPPING_MS 20
 #define LEASE_INTERVAL_LATE_MS 5
 #define LEASE_LATE_MS 100 /* after the deadline: less than it takes to count as stuck */
 #define MEMORY_PAUSE_MS 100
@@ -38,14 +35,28 @@ uint64_t exporter_now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 }
 
-/* ---- Orders and the lease -------------------------------------------------------------------- */
+/* The next window, from *at on, that is leased; NULL after the last one. */
+static struct window *next_leased(struct tracez_exporter *exporter, uint32_t *at)
+{
+    while (*at < exporter->window_count) {
+        struct window *window = &exporter->windows[(*at)++];
+        if (window->is_leased) {
+            return window;
+        }
+    }
+    return NULL;
+}
+
+/* ---- Orders ---------------------------------------------------------------------------------- */
 
 /* Everything unread is due now. */
 static void make_due(struct tracez_exporter *exporter)
 {
-    for (uint32_t i = 0; i < exporter->leased; i++) {
-        struct window *window = &exporter->windows[i];
-        window->due_spans = tracez_collector_unread(window->collector);
+    struct window *window;
+    uint32_t at = 0;
+
+    while ((window = next_leased(exporter, &at)) != NULL) {
+        window_make_due(window);
     }
 }
 
@@ -67,60 +78,41 @@ static void take_orders(struct tracez_exporter *exporter, uint64_t now_ns)
     }
 }
 
-static void take_leases(struct tracez_exporter *exporter, uint64_t now_ns)
-{
-    uint64_t interval_ms = exporter->orders.stop ? LEASE_INTERVAL_STOPPING_MS : LEASE_INTERVAL_MS;
-
-    if (exporter->leased == exporter->window_count || now_ns < exporter->lease_ns) {
-        return;
-    }
-    exporter->lease_ns = now_ns + interval_ms * NS_PER_MS;
-    while (exporter->leased < exporter->window_count &&
-           tracez_collector_lease(exporter->windows[exporter->leased].collector) == TRACEZ_OK) {
-        exporter->leased++;
-        /* What another process left here has waited long enough. */
-        make_due(exporter);
-    }
-}
-
-static void release_leases(struct tracez_exporter *exporter)
-{
-    while (exporter->leased > 0) {
-        exporter->leased--;
-        tracez_collector_release(exporter->windows[exporter->leased].collector);
-    }
-}
-
 /* ---- Sending --------------------------------------------------------------------------------- */
 
 static bool is_due(const struct tracez_exporter *exporter, const struct window *window)
 {
-    uint64_t unread = tracez_collector_unread(window->collector);
-
+    if (!window->is_leased || window->is_leaving) {
+        return false;
+    }
+    uint64_t unread = tracez_lane_unread(window->lane);
     return unread > 0 && window->count < WINDOW_BATCHES_MAX &&
            (window->due_spans > 0 || exporter->orders.stop ||
             unread >= exporter->config.batch_size || unread >= window->half_spans ||
-            tracez_collector_is_pressed(window->collector));
+            tracez_lane_is_pressed(window->lane));
 }
 
-static struct batch *find_waiting(const struct tracez_exporter *exporter)
+static struct batch *find_waiting(struct tracez_exporter *exporter)
 {
     struct batch *batch = NULL;
+    struct window *window;
+    uint32_t at = 0;
 
-    for (uint32_t i = 0; i < exporter->leased && batch == NULL; i++) {
-        batch = window_find(&exporter->windows[i], BATCH_WAITING);
+    while (batch == NULL && (window = next_leased(exporter, &at)) != NULL) {
+        batch = window_find(window, BATCH_WAITING);
     }
     return batch;
 }
 
-/* Reads one batch out of the next collector where one is due. NULL: none is, or no memory. */
+/* Reads one batch out of the next window where one is due. NULL: none is, or no memory. */
 static struct batch *read_due(struct tracez_exporter *exporter, uint64_t now_ns)
 {
     if (now_ns < exporter->pause_ns) {
         return NULL;
     }
-    for (uint32_t tried = 0; tried < exporter->leased; tried++) {
-        struct window *window = &exporter->windows[exporter->next_window++ % exporter->leased];
+    for (uint32_t tried = 0; tried < exporter->window_count; tried++) {
+        struct window *window =
+            &exporter->windows[exporter->next_window++ % exporter->window_count];
         if (!is_due(exporter, window)) {
             continue;
         }
@@ -152,18 +144,12 @@ static void send_batch(struct tracez_exporter *exporter, struct batch *batch, ui
     retry_note_failure(&exporter->retry, batch->round, 0, now_ns);
 }
 
-/* Others will go on here: what is in flight comes to its end, nothing more is begun. */
-static bool is_handing_over(const struct tracez_exporter *exporter)
-{
-    return exporter->orders.stop && exporter->orders.keep_rest;
-}
-
 static bool may_send(const struct tracez_exporter *exporter, uint64_t now_ns)
 {
     bool is_late = exporter->orders.stop && now_ns >= exporter->orders.deadline_ns;
 
-    return !is_late && !is_handing_over(exporter) && !transport_is_full(&exporter->transport) &&
-           retry_may_send(&exporter->retry, now_ns);
+    return !is_late && !exporter_is_handing_over(exporter) &&
+           !transport_is_full(&exporter->transport) && retry_may_send(&exporter->retry, now_ns);
 }
 
 static void send_due(struct tracez_exporter *exporter, uint64_t now_ns)
@@ -215,8 +201,11 @@ static uint64_t exhausted_ns(const struct tracez_exporter *exporter, const struc
 
 static void drop_exhausted(struct tracez_exporter *exporter, uint64_t now_ns)
 {
-    for (uint32_t i = 0; i < exporter->leased; i++) {
-        struct batch *batch = exporter->windows[i].first;
+    struct window *window;
+    uint32_t at = 0;
+
+    while ((window = next_leased(exporter, &at)) != NULL) {
+        struct batch *batch = window->first;
         for (; batch != NULL; batch = batch->next) {
             if (batch->state == BATCH_WAITING && exhausted_ns(exporter, batch) <= now_ns) {
                 drop(batch, TRACEZ_DROP_RETRY_EXHAUSTED);
@@ -249,9 +238,11 @@ static void end_attempt(struct tracez_exporter *exporter, const struct transport
 static void settle(struct tracez_exporter *exporter)
 {
     uint64_t exported = 0;
+    struct window *window;
+    uint32_t at = 0;
 
-    for (uint32_t i = 0; i < exporter->leased; i++) {
-        exported += window_settle(&exporter->windows[i], &exporter->pool);
+    while ((window = next_leased(exporter, &at)) != NULL) {
+        exported += window_settle(window, &exporter->pool);
     }
     if (exported > 0) {
         exporter_count_exported(exporter, exported);
@@ -274,10 +265,10 @@ static void finish_attempts(struct tracez_exporter *exporter, uint64_t now_ns)
  * but who does not hand over stays until it has let go, or the deadline. */
 static bool is_all_done(const struct tracez_exporter *exporter)
 {
-    if (is_handing_over(exporter)) {
+    if (exporter_is_handing_over(exporter)) {
         return exporter->transport.active == 0;
     }
-    for (uint32_t i = 0; i < exporter->window_count; i++) {
+    for (uint32_t i = 0; i < exporter->collector_count; i++) {
         struct tracez_collector_stats stats;
 
         tracez_collector_stats_init(&stats);
@@ -295,9 +286,9 @@ static bool is_over(const struct tracez_exporter *exporter, uint64_t now_ns)
            (now_ns >= exporter->orders.deadline_ns || is_all_done(exporter));
 }
 
-static bool has_work(const struct tracez_exporter *exporter)
+static bool has_work(struct tracez_exporter *exporter)
 {
-    for (uint32_t i = 0; i < exporter->leased; i++) {
+    for (uint32_t i = 0; i < exporter->window_count; i++) {
         if (is_due(exporter, &exporter->windows[i])) {
             return true;
         }
@@ -310,13 +301,15 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint64_t first_exhausted_ns(const struct tracez_exporter *exporter)
+static uint64_t first_exhausted_ns(struct tracez_exporter *exporter)
 {
     uint64_t first_ns = UINT64_MAX;
+    const struct window *window;
+    uint32_t at = 0;
 
-    for (uint32_t i = 0; i < exporter->leased; i++) {
+    while ((window = next_leased(exporter, &at)) != NULL) {
         /* Batches of one window were first sent in its order. */
-        const struct batch *batch = window_find(&exporter->windows[i], BATCH_WAITING);
+        const struct batch *batch = window_find(window, BATCH_WAITING);
         if (batch != NULL) {
             first_ns = earlier(first_ns, exhausted_ns(exporter, batch));
         }
@@ -325,21 +318,21 @@ static uint64_t first_exhausted_ns(const struct tracez_exporter *exporter)
 }
 
 /* How long nothing is to be done, unless something happens. */
-static int wait_ms(const struct tracez_exporter *exporter, uint64_t now_ns)
+static int wait_ms(struct tracez_exporter *exporter, uint64_t now_ns)
 {
     uint64_t until_ns = now_ns + WAIT_MS_MAX * NS_PER_MS;
 
     if (exporter->orders.stop) {
         until_ns = earlier(until_ns, exporter->orders.deadline_ns);
     }
-    if (exporter->leased < exporter->window_count) {
+    if (lanes_are_due(exporter) && !exporter_is_handing_over(exporter)) {
         until_ns = earlier(until_ns, exporter->lease_ns);
     }
     if (exporter->leased > 0) {
         until_ns = earlier(until_ns, exporter->tick_ns);
     }
-    if (exporter->retry.failures > 0 && !exporter->retry.is_probing && !is_handing_over(exporter) &&
-        has_work(exporter)) {
+    if (exporter->retry.failures > 0 && !exporter->retry.is_probing &&
+        !exporter_is_handing_over(exporter) && has_work(exporter)) {
         until_ns = earlier(until_ns, exporter->retry.next_ns);
     }
     if (exporter->pause_ns > now_ns) {
@@ -362,25 +355,29 @@ static void keep_interval(struct tracez_exporter *exporter, uint64_t now_ns)
     make_due(exporter);
 }
 
-/* Only the holder of the lease listens: the others would take its wake-ups away. */
+/* Only the holder of a lane listens to it: the others would take its wake-ups away. */
 static void listen_and_wait(struct tracez_exporter *exporter, uint64_t now_ns)
 {
-    int timeout_ms = wait_ms(exporter, now_ns);
-    uint64_t count;
+    int wake_fds[TRACEZ_LANES_MAX];
+    unsigned listening = 0;
+    uint64_t ignored;
 
-    if (exporter->leased == 0) {
-        transport_wait(&exporter->transport, -1, timeout_ms);
-        return;
+    for (uint32_t lane = 0; lane < exporter->lane_count; lane++) {
+        if (lanes_hold(exporter, lane)) {
+            wake_fds[listening++] = exporter->wake_fds[lane];
+        }
     }
-    transport_wait(&exporter->transport, exporter->wake_fd, timeout_ms);
-    /* Nobody wrote, mostly; an eventfd is empty after one read. */
-    ssize_t ignored = read(exporter->wake_fd, &count, sizeof(count));
-    (void)ignored;
+    transport_wait(&exporter->transport, wake_fds, listening, wait_ms(exporter, now_ns));
+    for (unsigned i = 0; i < listening; i++) {
+        /* Nobody wrote, mostly; an eventfd is empty after one read. */
+        ssize_t status = read(wake_fds[i], &ignored, sizeof(ignored));
+        (void)status;
+    }
 }
 
 static void turn(struct tracez_exporter *exporter, uint64_t now_ns)
 {
-    take_leases(exporter, now_ns);
+    lanes_take(exporter, now_ns);
     keep_interval(exporter, now_ns);
     drop_exhausted(exporter, now_ns);
     send_due(exporter, now_ns);
@@ -388,6 +385,7 @@ static void turn(struct tracez_exporter *exporter, uint64_t now_ns)
     exporter_show_state(exporter);
     listen_and_wait(exporter, now_ns);
     finish_attempts(exporter, exporter_now_ns());
+    lanes_let_go(exporter);
 }
 
 /* What is left must be counted by somebody, and another process that leaves at the same time may
@@ -399,7 +397,7 @@ static void take_leases_late(struct tracez_exporter *exporter)
     for (;;) {
         uint64_t now_ns = exporter_now_ns();
         exporter->lease_ns = 0;
-        take_leases(exporter, now_ns);
+        lanes_take(exporter, now_ns);
         if (exporter->leased == exporter->window_count || now_ns >= late_ns ||
             is_all_done(exporter)) {
             return;
@@ -411,6 +409,8 @@ static void take_leases_late(struct tracez_exporter *exporter)
 static void wind_up(struct tracez_exporter *exporter)
 {
     struct exporter_shared *shared = &exporter->shared;
+    struct window *window;
+    uint32_t at = 0;
 
     pthread_mutex_lock(&shared->lock);
     shared->is_open = false;
@@ -419,8 +419,7 @@ static void wind_up(struct tracez_exporter *exporter)
     if (!exporter->orders.keep_rest) {
         take_leases_late(exporter);
     }
-    for (uint32_t i = 0; i < exporter->leased; i++) {
-        struct window *window = &exporter->windows[i];
+    while ((window = next_leased(exporter, &at)) != NULL) {
         if (exporter->orders.keep_rest) {
             window_abandon(window, &exporter->pool);
         } else {
@@ -428,7 +427,7 @@ static void wind_up(struct tracez_exporter *exporter)
                 exporter, window_give_up(window, &exporter->pool, TRACEZ_DROP_SHUTDOWN_DEADLINE));
         }
     }
-    release_leases(exporter);
+    lanes_release_all(exporter);
     batch_pool_trim(&exporter->pool, 0);
     exporter_show_state(exporter);
     pthread_mutex_lock(&shared->lock);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * The exporter as its own files see it. lifecycle.c makes, starts and stops it, on the host's
- * threads; exporter.c is the background thread; stats.c is where the two meet over figures.
+ * threads; exporter.c is the background thread, lanes.c which lanes it reads; stats.c is where the
+ * two sides meet over figures.
  *
- * Who may touch what: "shared" is under its lock; "wake_fd" and the configuration never change
+ * Who may touch what: "shared" is under its lock; "wake_fds" and the configuration never change
  * between create and destroy; all else belongs to the thread while it runs, and to the host's
- * set-up calls otherwise. The request path never takes the lock: it writes to wake_fd. */
+ * set-up calls otherwise. The request path never takes the lock: it writes to a wake_fd. */
 #ifndef TRACEZ_EXPORTER_EXPORTER_H
 #define TRACEZ_EXPORTER_EXPORTER_H
 
@@ -40,20 +41,21 @@ struct tracez_exporter {
     struct exporter_shared shared;
     pid_t process; /* that started the thread; a forked child has none */
     pthread_t thread;
-    int wake_fd;
-    bool owns_wake_fd;
+    int wake_fds[TRACEZ_LANES_MAX];
 
     struct transport transport;
     struct retry retry;
     struct envelopes envelopes;
     struct batch_pool pool;
-    struct window windows[TRACEZ_COLLECTORS_MAX];
+    struct window windows[TRACEZ_LANES_MAX * TRACEZ_COLLECTORS_MAX]; /* lane by lane */
     uint32_t window_count;
+    uint32_t collector_count; /* windows of a lane */
+    uint32_t lane_count;
 
     struct exporter_orders orders; /* as the thread last saw them */
-    uint32_t leased;               /* of windows, the first ones */
+    uint32_t leased;               /* of windows */
     uint32_t next_window;          /* to look for due spans: none is starved */
-    uint64_t lease_ns;             /* when to try for the next lease */
+    uint64_t lease_ns;             /* when to try for further leases */
     uint64_t tick_ns;              /* when the interval is over */
     uint64_t pause_ns;             /* no memory: no new batch before */
 };
@@ -62,6 +64,27 @@ uint64_t exporter_now_ns(void); /* monotonic */
 
 /* The thread. */
 void *exporter_run(void *state);
+
+/* Others will go on here: what is in flight comes to its end, nothing more is begun. */
+static inline bool exporter_is_handing_over(const struct tracez_exporter *exporter)
+{
+    return exporter->orders.stop && exporter->orders.keep_rest;
+}
+
+/* ---- lanes.c: by the thread ---- */
+
+/* Does this exporter read the lane? */
+bool lanes_hold(const struct tracez_exporter *exporter, uint32_t lane);
+
+/* When it is time, takes what nobody holds, and heeds who has none. */
+void lanes_take(struct tracez_exporter *exporter, uint64_t now_ns);
+
+/* Lets go of lanes that are leaving, once nothing of them is under way. */
+void lanes_let_go(struct tracez_exporter *exporter);
+void lanes_release_all(struct tracez_exporter *exporter);
+
+/* Is there anything to try for, or to heed, at lease_ns? */
+bool lanes_are_due(const struct tracez_exporter *exporter);
 
 /* ---- stats.c: by the thread ---- */
 

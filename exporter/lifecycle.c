@@ -24,14 +24,14 @@
 /* ---- Create and destroy ---------------------------------------------------------------------- */
 
 /* Runs on the request path: one write, no block, errno as it was. */
-static void wake(void *state)
+static void wake(void *state, uint32_t lane)
 {
     const struct tracez_exporter *exporter = state;
     const uint64_t one = 1;
     int saved_errno = errno;
 
     /* It can only fail when the counter is full, and then the thread is awake. */
-    ssize_t ignored = write(exporter->wake_fd, &one, sizeof(one));
+    ssize_t ignored = write(exporter->wake_fds[lane], &one, sizeof(one));
     (void)ignored;
     errno = saved_errno;
 }
@@ -51,20 +51,60 @@ static bool init_shared(struct exporter_shared *shared, const char *endpoint)
     return is_done && pthread_mutex_init(&shared->lock, NULL) == 0;
 }
 
-static void find_collectors(struct tracez_exporter *exporter, struct tracez_tracer *tracer)
+static void find_lanes(struct tracez_exporter *exporter, struct tracez_tracer *tracer)
 {
-    struct tracez_collector *collector;
+    struct tracez_collector *collector = tracez_tracer_collector(tracer, 0);
 
-    while (exporter->window_count < TRACEZ_COLLECTORS_MAX &&
-           (collector = tracez_tracer_collector(tracer, exporter->window_count)) != NULL) {
-        struct window *window = &exporter->windows[exporter->window_count++];
+    while (tracez_collector_lane(collector, exporter->lane_count) != NULL) {
+        exporter->lane_count++;
+    }
+    while (tracez_tracer_collector(tracer, exporter->collector_count) != NULL) {
+        exporter->collector_count++;
+    }
+    exporter->window_count = exporter->lane_count * exporter->collector_count;
+    for (uint32_t i = 0; i < exporter->window_count; i++) {
+        struct window *window = &exporter->windows[i];
         struct tracez_collector_stats stats;
 
+        collector = tracez_tracer_collector(tracer, i % exporter->collector_count);
         tracez_collector_stats_init(&stats);
         tracez_collector_stats(collector, &stats);
         window->collector = collector;
-        window->half_spans = (stats.spans_max + 1) / 2;
-        tracez_collector_on_batch(collector, exporter->config.batch_size, wake, exporter);
+        window->lane = tracez_collector_lane(collector, i / exporter->collector_count);
+        window->half_spans = (stats.spans_max / exporter->lane_count + 1) / 2;
+    }
+}
+
+/* NULL: nobody wants to be woken any more. */
+static void set_wake(struct tracez_exporter *exporter, tracez_wake_fn wake_fn)
+{
+    for (uint32_t i = 0; i < exporter->collector_count; i++) {
+        tracez_collector_on_batch(exporter->windows[i].collector, exporter->config.batch_size,
+                                  wake_fn, exporter);
+    }
+}
+
+static bool open_wake_fds(struct tracez_exporter *exporter)
+{
+    for (uint32_t lane = 0; lane < exporter->lane_count; lane++) {
+        exporter->wake_fds[lane] = exporter->config.wake_fds[lane];
+        if (exporter->wake_fds[lane] < 0) {
+            exporter->wake_fds[lane] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        }
+        if (exporter->wake_fds[lane] < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Closes those that are its own; also where not all could be opened. */
+static void close_wake_fds(struct tracez_exporter *exporter)
+{
+    for (uint32_t lane = 0; lane < exporter->lane_count; lane++) {
+        if (exporter->config.wake_fds[lane] < 0 && exporter->wake_fds[lane] > 0) {
+            close(exporter->wake_fds[lane]);
+        }
     }
 }
 
@@ -95,12 +135,7 @@ static enum tracez_result make(struct tracez_exporter *exporter,
     if (!init_shared(&exporter->shared, exporter->transport.endpoint.shown)) {
         return refuse(error, TRACEZ_NO_MEMORY, "exporter: no memory for a lock");
     }
-    exporter->wake_fd = config->wake_fd;
-    if (exporter->wake_fd < 0) {
-        exporter->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        exporter->owns_wake_fd = true;
-    }
-    if (exporter->wake_fd < 0) {
+    if (!open_wake_fds(exporter)) {
         return refuse(error, TRACEZ_SYSTEM, "exporter: no eventfd: %s", strerror(errno));
     }
     return TRACEZ_OK;
@@ -108,15 +143,11 @@ static enum tracez_result make(struct tracez_exporter *exporter,
 
 static void free_exporter(struct tracez_exporter *exporter)
 {
-    for (uint32_t i = 0; i < exporter->window_count; i++) {
-        tracez_collector_on_batch(exporter->windows[i].collector, 0, NULL, NULL);
-    }
+    set_wake(exporter, NULL);
     transport_deinit(&exporter->transport);
     envelopes_deinit(&exporter->envelopes);
     batch_pool_trim(&exporter->pool, 0);
-    if (exporter->owns_wake_fd && exporter->wake_fd >= 0) {
-        close(exporter->wake_fd);
-    }
+    close_wake_fds(exporter);
     free(exporter);
 }
 
@@ -136,12 +167,13 @@ enum tracez_result tracez_exporter_create(const struct tracez_exporter_config *c
     if (created == NULL) {
         return refuse(error, TRACEZ_NO_MEMORY, "exporter: no memory");
     }
+    find_lanes(created, tracer);
     result = make(created, &checked, error);
     if (result != TRACEZ_OK) {
         free_exporter(created);
         return result;
     }
-    find_collectors(created, tracer);
+    set_wake(created, wake);
     *exporter = created;
     return TRACEZ_OK;
 }
@@ -159,9 +191,7 @@ void tracez_exporter_destroy(struct tracez_exporter *exporter)
     }
     if (tracez_exporter_stop(exporter, exporter->config.shutdown_timeout_ms, false) ==
         TRACEZ_TIMED_OUT) {
-        for (uint32_t i = 0; i < exporter->window_count; i++) {
-            tracez_collector_on_batch(exporter->windows[i].collector, 0, NULL, NULL);
-        }
+        set_wake(exporter, NULL);
         return; /* leaked: the thread may come back to any of it */
     }
     free_exporter(exporter);

@@ -63,6 +63,10 @@ void exporter_show_state(struct tracez_exporter *exporter)
     bool is_down = exporter->leased > 0 && exporter->retry.failures > 0;
 
     pthread_mutex_lock(&exporter->shared.lock);
+    stats->lanes = 0;
+    for (uint32_t lane = 0; lane < exporter->lane_count; lane++) {
+        stats->lanes |= (uint32_t)lanes_hold(exporter, lane) << lane;
+    }
     stats->state = exporter->leased == 0 ? TRACEZ_EXPORTER_WAITING
                    : is_down             ? TRACEZ_EXPORTER_DOWN
                                          : TRACEZ_EXPORTER_UP;

@@ -273,13 +273,16 @@ bool transport_send(struct transport *transport, struct tracez_text body, void *
     return true;
 }
 
-void transport_wait(struct transport *transport, int wake_fd, int timeout_ms)
+void transport_wait(struct transport *transport, const int *wake_fds, unsigned wake_fd_count,
+                    int timeout_ms)
 {
-    struct curl_waitfd wake = {.fd = wake_fd, .events = CURL_WAIT_POLLIN};
+    struct curl_waitfd wakes[TRACEZ_LANES_MAX];
     int running;
 
-    if (curl_multi_poll(transport->multi, &wake, wake_fd >= 0 ? 1 : 0, timeout_ms, NULL) !=
-        CURLM_OK) {
+    for (unsigned i = 0; i < wake_fd_count; i++) {
+        wakes[i] = (struct curl_waitfd){.fd = wake_fds[i], .events = CURL_WAIT_POLLIN};
+    }
+    if (curl_multi_poll(transport->multi, wakes, wake_fd_count, timeout_ms, NULL) != CURLM_OK) {
         /* No memory, or no descriptors: it may go by, but not sooner for asking at once. */
         poll(NULL, 0, timeout_ms < PAUSE_AFTER_ERROR_MS ? timeout_ms : PAUSE_AFTER_ERROR_MS);
     }

@@ -72,9 +72,10 @@ void transport_close(struct transport *transport); /* aborts what is active */
 bool transport_send(struct transport *transport, struct tracez_text body, void *request);
 bool transport_is_full(const struct transport *transport);
 
-/* Waits until something happens on a connection or wake_fd (-1: none) becomes readable, for at most
- * timeout_ms, and does what can be done. */
-void transport_wait(struct transport *transport, int wake_fd, int timeout_ms);
+/* Waits until something happens on a connection or one of wake_fds (up to TRACEZ_LANES_MAX) becomes
+ * readable, for at most timeout_ms, and does what can be done. */
+void transport_wait(struct transport *transport, const int *wake_fds, unsigned wake_fd_count,
+                    int timeout_ms);
 
 /* Hands out the result of one ended request. False: no more. */
 bool transport_next(struct transport *transport, struct transport_result *result);

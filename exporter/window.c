@@ -52,8 +52,8 @@ struct batch *window_read(struct window *window, struct batch_pool *pool,
     if (reading.batch == NULL) {
         return NULL;
     }
-    size_t taken = tracez_collector_read(window->collector, spans_max, read_one, &reading,
-                                         &reading.batch->mark);
+    size_t taken =
+        tracez_lane_read(window->lane, spans_max, read_one, &reading, &reading.batch->mark);
     if (taken == 0 && reading.lacks_memory) {
         batch_return(pool, reading.batch);
         return NULL;
@@ -63,6 +63,11 @@ struct batch *window_read(struct window *window, struct batch_pool *pool,
     reading.batch->state = reading.batch->body.spans > 0 ? BATCH_WAITING : BATCH_DONE;
     append(window, reading.batch);
     return reading.batch;
+}
+
+void window_make_due(struct window *window)
+{
+    window->due_spans = tracez_lane_unread(window->lane);
 }
 
 struct batch *window_find(const struct window *window, enum batch_state state)
@@ -91,7 +96,7 @@ uint64_t window_settle(struct window *window, struct batch_pool *pool)
 
     while (window->first != NULL && window->first->state == BATCH_DONE) {
         struct batch *batch = remove_first(window);
-        tracez_collector_acknowledge(window->collector, &batch->mark, &batch->outcome);
+        tracez_lane_acknowledge(window->lane, &batch->mark, &batch->outcome);
         exported += batch->outcome.exported;
         batch_return(pool, batch);
     }
@@ -124,9 +129,9 @@ uint64_t window_give_up(struct window *window, struct batch_pool *pool, enum tra
     }
     uint64_t exported = window_settle(window, pool);
     /* Only what is there now: writers may go on for ever. */
-    outcome.dropped[reason] = tracez_collector_read(
-        window->collector, tracez_collector_unread(window->collector), skip, NULL, &mark);
-    tracez_collector_acknowledge(window->collector, &mark, &outcome);
+    outcome.dropped[reason] =
+        tracez_lane_read(window->lane, tracez_lane_unread(window->lane), skip, NULL, &mark);
+    tracez_lane_acknowledge(window->lane, &mark, &outcome);
     window->due_spans = 0;
     return exported;
 }
@@ -137,5 +142,5 @@ void window_abandon(struct window *window, struct batch_pool *pool)
         batch_return(pool, remove_first(window));
     }
     window->due_spans = 0;
-    tracez_collector_rewind(window->collector);
+    tracez_lane_rewind(window->lane);
 }

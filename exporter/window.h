@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A window: one collector's batches that were read and not yet acknowledged, in the order of
+ * A window: the batches of one lane that were read and not yet acknowledged, in the order of
  * reading. They may end in any order; they are acknowledged in this one, so a batch that is done
  * early waits for those before it. The exporter thread's only, and only while it holds the lease.
  */
@@ -12,12 +12,15 @@
 #define WINDOW_BATCHES_MAX 128 /* done ones that wait for a slow one included */
 
 struct window {
-    struct tracez_collector *collector; /* borrowed */
+    struct tracez_lane *lane; /* borrowed, as its collector */
+    struct tracez_collector *collector;
+    bool is_leased;
+    bool is_leaving; /* another process wants it: nothing more is read */
     struct batch *first;
     struct batch *last;
     uint32_t count;
     uint64_t due_spans;  /* these leave without waiting for a full batch */
-    uint64_t half_spans; /* half of what the collector holds */
+    uint64_t half_spans; /* half of what the lane holds */
 };
 
 /* Reads up to spans_max unread spans into a new batch. It is BATCH_WAITING, or BATCH_DONE at once
@@ -25,6 +28,9 @@ struct window {
  * oversize). NULL: no memory. */
 struct batch *window_read(struct window *window, struct batch_pool *pool,
                           struct envelopes *envelopes, uint32_t spans_max);
+
+/* Everything unread is due now. */
+void window_make_due(struct window *window);
 
 /* The first batch in this state, or NULL. */
 struct batch *window_find(const struct window *window, enum batch_state state);

@@ -65,17 +65,27 @@ typedef struct {
 } ngx_http_tracez_loss_t;
 
 
-/* What the process that exports tells the others, for the status page, and
- * what it told the log, for its successor. Written by the holder of the lease
- * only; sequence is odd while stats are being written. */
+/* What the process that reads a lane tells the others, for the status page,
+ * and what it told the log, for its successor. Written by the holder of the
+ * lease only; sequence is odd while stats are being written. */
 typedef struct {
     ngx_atomic_t                    sequence;
+    ngx_pid_t                       pid;
     struct tracez_exporter_stats    stats;
 
     ngx_uint_t                      is_down;         /* said so in the log */
     time_t                          down_logged;
     ngx_http_tracez_loss_t          losses[TRACEZ_DROP_COUNT];
 } ngx_http_tracez_published_t;
+
+
+/* Who reads a lane, and how that goes. */
+typedef struct {
+    ngx_pid_t                       pid;
+    enum tracez_exporter_state      state;
+    uint64_t                        batches;         /* of all its lanes, in
+                                                        the first of them */
+} ngx_http_tracez_lane_t;
 
 
 /* In the ledger's zone, which lives as long as the master; tracez's own part
@@ -85,7 +95,8 @@ typedef struct {
     uint64_t                        magic;
     pthread_mutex_t                 door;            /* one looks at a time */
     ngx_http_tracez_line_t          lines[TRACEZ_WRITERS_MAX];
-    ngx_http_tracez_published_t     published;
+    ngx_atomic_t                    newest_buffer;   /* that has a worker */
+    ngx_http_tracez_published_t     published[TRACEZ_LANES_MAX];
 } ngx_http_tracez_shared_t;
 
 
@@ -273,8 +284,12 @@ void ngx_http_tracez_report_end(ngx_http_tracez_main_conf_t *tmcf,
 void ngx_http_tracez_timer_start(ngx_http_tracez_main_conf_t *tmcf,
     ngx_event_handler_pt handler, ngx_log_t *log);
 void ngx_http_tracez_timer_stop(ngx_http_tracez_main_conf_t *tmcf);
+
+/* figures of exporters */
+ngx_uint_t ngx_http_tracez_first_lane(struct tracez_exporter_stats *stats);
+void ngx_http_tracez_publish(ngx_http_tracez_main_conf_t *tmcf);
 void ngx_http_tracez_read_published(ngx_http_tracez_main_conf_t *tmcf,
-    struct tracez_exporter_stats *stats);
+    ngx_http_tracez_lane_t *lanes, struct tracez_exporter_stats *sum);
 
 /* the request path; find_ctx also gives one whose span has not started yet */
 ngx_http_tracez_ctx_t *ngx_http_tracez_find_ctx(ngx_http_request_t *r);

@@ -27,6 +27,8 @@ static char *ngx_http_tracez_exporter_format(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, size_t offset);
 static char *ngx_http_tracez_exporter_header(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, size_t offset);
+static char *ngx_http_tracez_exporter_lanes(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset);
 static char *ngx_http_tracez_exporter_msec(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, size_t offset);
 static char *ngx_http_tracez_exporter_number(ngx_conf_t *cf,
@@ -60,6 +62,8 @@ static ngx_http_tracez_setting_t  ngx_http_tracez_settings[] = {
 
     { ngx_string("connections"), 1, ngx_http_tracez_exporter_number,
       ngx_http_tracez_offset(connections) },
+
+    { ngx_string("lanes"), 1, ngx_http_tracez_exporter_lanes, 0 },
 
     { ngx_string("keepalive_timeout"), 1, ngx_http_tracez_exporter_msec,
       ngx_http_tracez_offset(keepalive_timeout_ms) },
@@ -331,6 +335,29 @@ ngx_http_tracez_exporter_msec(ngx_conf_t *cf,
     return ngx_http_tracez_exporter_store(cf, tmcf, offset,
                                           ngx_parse_time(&value[1], 0),
                                           "a time such as 500ms or 5s");
+}
+
+
+/* how many workers may export at once: a setting of the buffer */
+
+static char *
+ngx_http_tracez_exporter_lanes(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset)
+{
+    ngx_int_t   n;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+    n = ngx_atoi(value[1].data, value[1].len);
+
+    if (n < 1 || n > TRACEZ_LANES_MAX) {
+        return ngx_http_tracez_exporter_refuse(cf, "1 to "
+                            ngx_value(TRACEZ_LANES_MAX));
+    }
+
+    tmcf->tracer_config.lanes = (uint32_t) n;
+
+    return NGX_CONF_OK;
 }
 
 

@@ -46,10 +46,13 @@ ngx_module_t  ngx_tracez_module = {
 };
 
 
-/* wakes the exporting thread, in whichever worker it is: one for the master's
- * life, so that old and new workers share it */
+/* Each wakes the thread that reads one lane, in whichever worker it is. They
+ * go with a buffer: old and new workers share them as long as they share that,
+ * and who still empties an older one takes away no wake-up of others. */
 
-static int  ngx_tracez_wake_fd = -1;
+static int         ngx_tracez_wake_fds[TRACEZ_LANES_MAX];
+static ngx_uint_t  ngx_tracez_nwake_fds;
+static uint64_t    ngx_tracez_wake_buffer;           /* its id */
 
 
 /* the configuration is a pointer to that of http{}, NULL where there is none */
@@ -94,6 +97,30 @@ ngx_tracez_init_conf(ngx_cycle_t *cycle, void *conf)
 /* the configuration will run: nothing can refuse it any more */
 
 static ngx_int_t
+ngx_tracez_open_wake_fds(ngx_cycle_t *cycle, ngx_uint_t lanes)
+{
+    while (ngx_tracez_nwake_fds > 0) {
+        (void) close(ngx_tracez_wake_fds[--ngx_tracez_nwake_fds]);
+    }
+
+    while (ngx_tracez_nwake_fds < lanes) {
+        ngx_tracez_wake_fds[ngx_tracez_nwake_fds] =
+                                     eventfd(0, EFD_CLOEXEC|EFD_NONBLOCK);
+
+        if (ngx_tracez_wake_fds[ngx_tracez_nwake_fds] == -1) {
+            ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                          "tracez: eventfd() failed");
+            return NGX_ERROR;
+        }
+
+        ngx_tracez_nwake_fds++;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 ngx_tracez_init_module(ngx_cycle_t *cycle)
 {
     ngx_http_tracez_main_conf_t  *tmcf;
@@ -106,19 +133,13 @@ ngx_tracez_init_module(ngx_cycle_t *cycle)
 
     ngx_http_tracez_buffer(tmcf)->current = tmcf->configuration;
 
-    if (ngx_tracez_wake_fd != -1) {
+    if (ngx_http_tracez_buffer(tmcf)->id == ngx_tracez_wake_buffer) {
         return NGX_OK;
     }
 
-    ngx_tracez_wake_fd = eventfd(0, EFD_CLOEXEC|EFD_NONBLOCK);
+    ngx_tracez_wake_buffer = ngx_http_tracez_buffer(tmcf)->id;
 
-    if (ngx_tracez_wake_fd == -1) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
-                      "tracez: eventfd() failed");
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return ngx_tracez_open_wake_fds(cycle, tmcf->tracer_config.lanes);
 }
 
 
@@ -184,6 +205,7 @@ ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
      * configuration that has no worker here does not count. */
 
     ngx_tracez_raise(&buffer->newest, tmcf->configuration);
+    ngx_tracez_raise(&shared->newest_buffer, (ngx_uint_t) buffer->id);
 
     return NGX_OK;
 }
@@ -209,11 +231,15 @@ static void
 ngx_tracez_create_exporter(ngx_cycle_t *cycle,
     ngx_http_tracez_main_conf_t *tmcf)
 {
+    ngx_uint_t                      i;
     struct tracez_error             error;
     struct tracez_exporter_config  *config;
 
     config = &tmcf->exporter_config;
-    config->wake_fd = ngx_tracez_wake_fd;
+
+    for (i = 0; i < ngx_tracez_nwake_fds; i++) {
+        config->wake_fds[i] = ngx_tracez_wake_fds[i];
+    }
 
     if (tracez_exporter_create(config, tmcf->tracer, &tmcf->exporter, &error)
         != TRACEZ_OK)

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Telling people how exporting goes. Once a second the process that exports
- * sees to what dead ones left, copies its figures to shared memory, for the
- * status page of any worker, and logs what changed: the backend failed, the
- * backend is back, spans are being dropped, no more are. Each is said once,
- * and again after half a minute at the earliest, whichever process says it.
+ * Telling people how exporting goes. Once a second a process that exports sees
+ * to what dead ones left, publishes its figures, and logs what changed: the
+ * backend failed, the backend is back, spans are being dropped, no more are.
+ * Each is said once, and again after half a minute at the earliest, whichever
+ * process says it; of several lanes, each for itself, but drops by the first.
  * The last process has the last word: where all spans went. */
 #include "ngx_http_tracez.h"
 
 
 #define NGX_HTTP_TRACEZ_LOG_INTERVAL   30
-#define NGX_HTTP_TRACEZ_READ_TRIES     8
 
 
 static const char  *ngx_http_tracez_hints[TRACEZ_DROP_COUNT] = {
@@ -38,80 +37,6 @@ static const char  *ngx_http_tracez_hints[TRACEZ_DROP_COUNT] = {
 };
 
 
-/* ---- figures for the others --------------------------------------------- */
-
-static void
-ngx_http_tracez_publish(ngx_http_tracez_published_t *published,
-    struct tracez_exporter_stats *stats)
-{
-    published->sequence |= 1;              /* also after one that died here */
-    ngx_memory_barrier();
-
-    published->stats = *stats;
-
-    ngx_memory_barrier();
-    (void) ngx_atomic_fetch_add(&published->sequence, 1);
-}
-
-
-/* text that is text whatever lay there: both are ASCII */
-
-static void
-ngx_http_tracez_end_text(char *text, size_t bytes)
-{
-    size_t  i;
-
-    text[bytes - 1] = '\0';
-
-    for (i = 0; text[i] != '\0'; i++) {
-        if ((u_char) text[i] >= 0x7f) {
-            text[i] = '?';
-        }
-    }
-}
-
-
-/* What was published last. A process that died while it wrote leaves an odd
- * sequence: then what is there is taken, with its texts ended. */
-
-void
-ngx_http_tracez_read_published(ngx_http_tracez_main_conf_t *tmcf,
-    struct tracez_exporter_stats *stats)
-{
-    ngx_uint_t                    i;
-    ngx_atomic_uint_t             sequence;
-    ngx_http_tracez_published_t  *published;
-
-    published = &ngx_http_tracez_shared(tmcf)->published;
-
-    for (i = 0; i < NGX_HTTP_TRACEZ_READ_TRIES; i++) {
-        sequence = published->sequence;
-        ngx_memory_barrier();
-
-        *stats = published->stats;
-
-        ngx_memory_barrier();
-
-        if (sequence % 2 == 0 && sequence == published->sequence) {
-            break;
-        }
-    }
-
-    ngx_http_tracez_end_text(stats->last_error, sizeof(stats->last_error));
-    ngx_http_tracez_end_text(stats->endpoint, sizeof(stats->endpoint));
-
-    if ((ngx_uint_t) stats->state > TRACEZ_EXPORTER_DOWN) {
-        stats->state = TRACEZ_EXPORTER_WAITING;    /* somebody overwrote it */
-    }
-
-    if (stats->endpoint[0] == '\0' && tmcf->exporter != NULL) {
-        /* nobody has had the lease yet */
-        tracez_exporter_stats_init(stats);
-        tracez_exporter_stats(tmcf->exporter, stats);
-    }
-}
-
-
 /* ---- lines for people --------------------------------------------------- */
 
 /* unsigned, as the time may be anybody's: one in the future is long ago */
@@ -122,7 +47,6 @@ ngx_http_tracez_is_long_ago(time_t then)
     return (ngx_uint_t) ngx_time() - (ngx_uint_t) then
            >= NGX_HTTP_TRACEZ_LOG_INTERVAL;
 }
-
 
 
 static void
@@ -217,24 +141,25 @@ static void
 ngx_http_tracez_log_changes(ngx_http_tracez_main_conf_t *tmcf,
     struct tracez_stats *ledger, ngx_uint_t last, ngx_log_t *log)
 {
-    ngx_uint_t                    i;
+    ngx_uint_t                    i, lane;
     struct tracez_exporter_stats  stats;
     ngx_http_tracez_published_t  *published;
-
-    published = &ngx_http_tracez_shared(tmcf)->published;
 
     tracez_exporter_stats_init(&stats);
     tracez_exporter_stats(tmcf->exporter, &stats);
 
+    lane = ngx_http_tracez_first_lane(&stats);
+    published = &ngx_http_tracez_shared(tmcf)->published[lane];
+
     ngx_http_tracez_log_state(published, &stats,
                               ledger->queued + ledger->inflight, log);
 
-    for (i = 0; i < TRACEZ_DROP_COUNT; i++) {
+    for (i = 0; i < TRACEZ_DROP_COUNT && lane == 0; i++) {
         ngx_http_tracez_log_loss(&published->losses[i], (enum tracez_drop) i,
                                  ledger->dropped[i], last, log);
     }
 
-    ngx_http_tracez_publish(published, &stats);
+    ngx_http_tracez_publish(tmcf);
 }
 
 

@@ -18,6 +18,7 @@ typedef struct {
     ngx_http_tracez_main_conf_t    *tmcf;
     struct tracez_stats             ledger;
     struct tracez_exporter_stats    exporter;
+    ngx_http_tracez_lane_t          lanes[TRACEZ_LANES_MAX];
 } ngx_http_tracez_page_t;
 
 
@@ -169,6 +170,7 @@ ngx_http_tracez_print_json_collector(ngx_http_tracez_page_t *page,
 static void
 ngx_http_tracez_print_json_exporter(ngx_http_tracez_page_t *page)
 {
+    ngx_uint_t                     i;
     struct tracez_exporter_stats  *stats;
 
     stats = &page->exporter;
@@ -191,7 +193,17 @@ ngx_http_tracez_print_json_exporter(ngx_http_tracez_page_t *page)
                           stats->last_success_unix_ns,
                           stats->down_since_unix_ns);
     ngx_http_tracez_print_string(page, stats->last_error);
-    ngx_http_tracez_print(page, "\"}");
+    ngx_http_tracez_print(page, "\",\"lanes\":[");
+
+    for (i = 0; i < page->tmcf->tracer_config.lanes; i++) {
+        ngx_http_tracez_print(page, "%s{\"state\":\"%s\",\"worker\":%P,"
+                              "\"batches\":%uL}",
+                              i ? "," : "",
+                              ngx_http_tracez_states[page->lanes[i].state],
+                              page->lanes[i].pid, page->lanes[i].batches);
+    }
+
+    ngx_http_tracez_print(page, "]}");
 }
 
 
@@ -405,8 +417,7 @@ ngx_http_tracez_get_format(ngx_http_request_t *r)
 static void
 ngx_http_tracez_read_page(ngx_http_tracez_page_t *page)
 {
-    ngx_http_tracez_main_conf_t   *tmcf;
-    struct tracez_exporter_stats   stats;
+    ngx_http_tracez_main_conf_t  *tmcf;
 
     tmcf = page->tmcf;
 
@@ -419,21 +430,7 @@ ngx_http_tracez_read_page(ngx_http_tracez_page_t *page)
 
     tracez_tracer_stats(tmcf->tracer, &page->ledger);
 
-    /* where this worker exports, its figures are fresher */
-
-    ngx_memzero(&stats, sizeof(struct tracez_exporter_stats));
-    tracez_exporter_stats_init(&stats);
-
-    if (tmcf->exporter != NULL) {
-        tracez_exporter_stats(tmcf->exporter, &stats);
-    }
-
-    if (stats.state != TRACEZ_EXPORTER_WAITING) {
-        page->exporter = stats;
-
-    } else {
-        ngx_http_tracez_read_published(tmcf, &page->exporter);
-    }
+    ngx_http_tracez_read_published(tmcf, page->lanes, &page->exporter);
 }
 
 

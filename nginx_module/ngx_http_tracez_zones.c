@@ -212,6 +212,9 @@ ngx_http_tracez_layout(ngx_http_tracez_main_conf_t *tmcf)
     ngx_crc32_init(crc);
     ngx_crc32_update(&crc, (u_char *) TRACEZ_VERSION, sizeof(TRACEZ_VERSION));
 
+    ngx_crc32_update(&crc, (u_char *) &tmcf->tracer_config.lanes,
+                     sizeof(tmcf->tracer_config.lanes));
+
     config = tmcf->collector_configs.elts;
 
     for (i = 0; i < tmcf->collector_configs.nelts; i++) {
@@ -233,22 +236,31 @@ static ngx_int_t
 ngx_http_tracez_complete_config(ngx_cycle_t *cycle,
     ngx_http_tracez_main_conf_t *tmcf)
 {
-    ngx_uint_t                        i;
-    ngx_core_conf_t                  *ccf;
-    struct tracez_config             *config;
+    uint32_t                         processes;
+    ngx_uint_t                       i;
+    ngx_core_conf_t                 *ccf;
+    struct tracez_config            *config;
     struct tracez_collector_config  *collector;
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
 
+    processes = (uint32_t) ngx_max(1, ngx_min(ccf->worker_processes,
+                                              TRACEZ_WRITERS_MAX));
+    config = &tmcf->tracer_config;
+
+    if (config->lanes > processes) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "tracez_exporter: lanes %uD taken for %uD, as there are "
+                      "no more worker_processes", config->lanes, processes);
+        config->lanes = processes;
+    }
+
     collector = tmcf->collector_configs.elts;
 
     for (i = 0; i < tmcf->collector_configs.nelts; i++) {
-        collector[i].writers = (uint32_t) ngx_max(1,
-                               ngx_min(ccf->worker_processes,
-                                       TRACEZ_WRITERS_MAX));
+        collector[i].writers = processes;
     }
 
-    config = &tmcf->tracer_config;
     config->collectors = collector;
     config->collector_count = tmcf->collector_configs.nelts;
     config->resources = tmcf->resources.elts;

@@ -245,7 +245,7 @@ static size_t read_batch(struct reader *reader)
     batch->count = 0;
     reader->filling = batch;
     size_t taken =
-        tracez_collector_read(run->collector, BATCH_SPANS, take_record, reader, &batch->mark);
+        tracez_lane_read(lane_of(run->collector), BATCH_SPANS, take_record, reader, &batch->mark);
     if (taken != batch->count) {
         complain(run, "%zu read, %zu taken", batch->count, taken);
     }
@@ -273,7 +273,7 @@ static void acknowledge_oldest(struct reader *reader)
     run->exported += outcome.exported;
     run->rejected += outcome.dropped[TRACEZ_DROP_REJECTED];
     memcpy(run->acknowledged_next, batch->read_next, sizeof(run->acknowledged_next));
-    tracez_collector_acknowledge(run->collector, &batch->mark, &outcome);
+    tracez_lane_acknowledge(lane_of(run->collector), &batch->mark, &outcome);
     reader->first = (reader->first + 1) % WINDOW;
     reader->inflight--;
 }
@@ -315,9 +315,9 @@ static void *read_records(void *state)
     struct run *run = reader->run;
 
     while (!is_over(run)) {
-        if (tracez_collector_lease(run->collector) == TRACEZ_OK) {
+        if (tracez_lane_lease(lane_of(run->collector)) == TRACEZ_OK) {
             use_lease(reader);
-            tracez_collector_release(run->collector);
+            tracez_lane_release(lane_of(run->collector));
         }
         sched_yield();
     }
@@ -349,8 +349,9 @@ static void *watch_stats(void *state)
     return NULL;
 }
 
-static void count_wake(void *state)
+static void count_wake(void *state, uint32_t lane)
 {
+    ck_assert_uint_eq(lane, 0);
     atomic_fetch_add((atomic_ullong *)state, 1);
 }
 

@@ -162,15 +162,15 @@ static void read_spans(const struct shared *shared, uint32_t writer)
 
     do {
         is_over = atomic_load(&shared->board->is_over);
-        if (tracez_collector_lease(collector) == TRACEZ_OK) {
+        if (tracez_lane_lease(lane_of(collector)) == TRACEZ_OK) {
             for (int batch = 0; batch < 4; batch++) {
                 struct tracez_outcome outcome = {0};
                 struct tracez_mark mark;
                 outcome.exported =
-                    tracez_collector_read(collector, BATCH_SPANS, note, shared->board, &mark);
-                tracez_collector_acknowledge(collector, &mark, &outcome);
+                    tracez_lane_read(lane_of(collector), BATCH_SPANS, note, shared->board, &mark);
+                tracez_lane_acknowledge(lane_of(collector), &mark, &outcome);
             }
-            tracez_collector_release(collector);
+            tracez_lane_release(lane_of(collector));
         }
         sched_yield();
         tracez_collector_stats_init(&stats);

@@ -8,6 +8,7 @@ import client
 import ledger as ledgers
 import polling
 import shared_memory
+from longer import times
 from traced import TracedNginx
 
 HTTP = """
@@ -33,7 +34,7 @@ def get(nginx, count):
         assert client.get(nginx.port["shop"]).body == b"hello\n"
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", range(times(2, 20)))
 def test_a_buffer_of_noise_costs_no_request_and_a_reload_begins_a_new_one(backend, seed):
     backend.stop()
     with open_nginx(backend, interval="{pace}", pace="1h") as nginx:
@@ -79,7 +80,7 @@ def test_a_worker_that_starts_over_noise_serves_untraced_until_the_reload(backen
     assert backend.span_count() == 30
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", range(times(2, 20)))
 def test_a_ledger_of_noise_costs_no_request_and_a_reload_begins_the_books_anew(backend, seed):
     with open_nginx(backend) as nginx:
         get(nginx, 50)

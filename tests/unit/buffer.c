@@ -317,11 +317,11 @@ START_TEST(a_lease_taken_through_one_tracer_is_busy_through_the_other)
     struct tracez_tracer *one = attach(&config, &shared, 0);
     struct tracez_tracer *two = attach(&config, &shared, 1);
 
-    ck_assert_int_eq(tracez_collector_lease(first_collector(one)), TRACEZ_OK);
-    ck_assert_int_eq(tracez_collector_lease(first_collector(two)), TRACEZ_BUSY);
-    tracez_collector_release(first_collector(one));
-    ck_assert_int_eq(tracez_collector_lease(first_collector(two)), TRACEZ_OK);
-    tracez_collector_release(first_collector(two));
+    ck_assert_int_eq(tracez_lane_lease(lane_of(first_collector(one))), TRACEZ_OK);
+    ck_assert_int_eq(tracez_lane_lease(lane_of(first_collector(two))), TRACEZ_BUSY);
+    tracez_lane_release(lane_of(first_collector(one)));
+    ck_assert_int_eq(tracez_lane_lease(lane_of(first_collector(two))), TRACEZ_OK);
+    tracez_lane_release(lane_of(first_collector(two)));
 
     tracez_tracer_destroy(one);
     tracez_tracer_destroy(two);
@@ -408,8 +408,8 @@ START_TEST(a_lease_holder_that_was_killed_leaves_its_batch_to_the_next)
         struct tracez_mark mark;
         struct spans read = {0};
         if (tracez_tracer_create(&with_memory, &own, NULL) == TRACEZ_OK &&
-            tracez_collector_lease(tracez_tracer_collector(own, 0)) == TRACEZ_OK) {
-            tracez_collector_read(tracez_tracer_collector(own, 0), 7, spans_read, &read, &mark);
+            tracez_lane_lease(lane_of(tracez_tracer_collector(own, 0))) == TRACEZ_OK) {
+            tracez_lane_read(lane_of(tracez_tracer_collector(own, 0)), 7, spans_read, &read, &mark);
         }
         raise(SIGKILL);
     }

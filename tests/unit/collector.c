@@ -136,10 +136,10 @@ START_TEST(what_a_collector_refused_is_counted_beside_what_the_reader_dropped)
     outcome.dropped[TRACEZ_DROP_REJECTED] = 2;
     spans_pass(tracer, 3);
 
-    ck_assert_int_eq(tracez_collector_lease(collector), TRACEZ_OK);
-    ck_assert_uint_eq(tracez_collector_read(collector, 2, spans_read, &spans, &mark), 2);
-    tracez_collector_acknowledge(collector, &mark, &outcome);
-    tracez_collector_release(collector);
+    ck_assert_int_eq(tracez_lane_lease(lane_of(collector)), TRACEZ_OK);
+    ck_assert_uint_eq(tracez_lane_read(lane_of(collector), 2, spans_read, &spans, &mark), 2);
+    tracez_lane_acknowledge(lane_of(collector), &mark, &outcome);
+    tracez_lane_release(lane_of(collector));
     spans_pass(tracer, 3);
 
     struct tracez_collector_stats stats = collector_books(collector);
@@ -369,8 +369,9 @@ START_TEST(pressure_follows_the_number_of_spans)
 }
 END_TEST
 
-static void count_wake(void *state)
+static void count_wake(void *state, uint32_t lane)
 {
+    ck_assert_uint_eq(lane, 0);
     ++*(unsigned *)state;
 }
 

@@ -207,7 +207,7 @@ END_TEST
 START_TEST(an_exporter_without_a_shared_eventfd_has_one_of_its_own)
 {
     struct exporting exporting = exporting_init(NULL, 0);
-    exporting.config.wake_fd = -1;
+    exporting.config.wake_fds[0] = -1;
     exporting_start(&exporting);
 
     spans_pass(exporting.tracer, 10);

@@ -154,7 +154,7 @@ START_TEST(a_wake_fd_that_would_block_the_thread_is_refused)
     int fds[2];
     ck_assert_int_eq(pipe(fds), 0);
 
-    config.wake_fd = fds[0];
+    config.wake_fds[0] = fds[0];
     snprintf(sentence, sizeof(sentence), "wake_fd %d rejected: an eventfd with EFD_NONBLOCK",
              fds[0]);
     assert_refused(&config, sentence);
@@ -191,7 +191,7 @@ START_TEST(defaults_are_what_the_header_says)
     ck_assert_uint_eq(config.retry_max_ms, 30000);
     ck_assert_uint_eq(config.retry_max_elapsed_ms, 0);
     ck_assert_uint_eq(config.shutdown_timeout_ms, 5000);
-    ck_assert_int_eq(config.wake_fd, -1);
+    ck_assert_int_eq(config.wake_fds[0], -1);
 }
 END_TEST
 
@@ -209,7 +209,7 @@ START_TEST(an_older_callers_shorter_struct_is_not_written_beyond_and_gets_the_re
     ck_assert_uint_eq(config.timeout_ms, 0x5a5a5a5a); /* not ours */
     ck_assert_uint_eq(copy.connections, 3);
     ck_assert_uint_eq(copy.timeout_ms, 30000);
-    ck_assert_int_eq(copy.wake_fd, -1);
+    ck_assert_int_eq(copy.wake_fds[0], -1);
 }
 END_TEST
 

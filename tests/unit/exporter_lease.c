@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Goal: of several exporters over one shared buffer exactly one sends, for all of them; when it
- * stops or dies another takes over, and no span is lost between the two.
- * Method: two tracers over the same memory with one eventfd, as nginx's workers have; then a child
+ * Goal: of several exporters over one shared buffer exactly one sends each lane, for all of them;
+ * when it stops or dies another takes over, and no span is lost between the two. Method: two
+ * tracers over the same memory with one eventfd a lane, as nginx's workers have; then a child
  * process that is killed while it holds everything. */
 #include "exporting.h"
 
@@ -19,7 +19,7 @@
 /* What processes share. */
 struct shared {
     struct tracez_config config; /* with the memory */
-    int wake_fd;
+    int wake_fds[TRACEZ_LANES_MAX];
 };
 
 static void *map_shared(size_t bytes)
@@ -30,14 +30,18 @@ static void *map_shared(size_t bytes)
     return memory;
 }
 
-static struct shared share(void)
+static struct shared share(uint32_t lanes)
 {
     static const struct tracez_collector_config collector = {.name = "shared", .writers = WRITERS};
-    struct shared shared = {.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    struct shared shared;
     struct tracez_config *config = &shared.config;
 
-    ck_assert_int_ge(shared.wake_fd, 0);
     tracez_config_init(config);
+    config->lanes = lanes;
+    for (uint32_t lane = 0; lane < lanes; lane++) {
+        shared.wake_fds[lane] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        ck_assert_int_ge(shared.wake_fds[lane], 0);
+    }
     config->collectors = &collector;
     config->collector_count = 1;
     size_t buffer_bytes = tracez_buffer_bytes(config, NULL);
@@ -57,7 +61,9 @@ static void unshare_all(const struct shared *shared)
 {
     munmap(shared->config.buffer_memory, shared->config.buffer_bytes);
     munmap(shared->config.ledger_memory, shared->config.ledger_bytes);
-    close(shared->wake_fd);
+    for (uint32_t lane = 0; lane < shared->config.lanes; lane++) {
+        close(shared->wake_fds[lane]);
+    }
 }
 
 /* One process's part. */
@@ -76,7 +82,9 @@ static struct worker worker_start(const struct shared *shared, uint32_t writer, 
     worker.tracer = tracer_create(&config);
     tracez_exporter_config_init(&exporter);
     exporter.endpoint = url;
-    exporter.wake_fd = shared->wake_fd;
+    for (uint32_t lane = 0; lane < shared->config.lanes; lane++) {
+        exporter.wake_fds[lane] = shared->wake_fds[lane];
+    }
     exporter.interval_ms = 3600000;
     exporter.batch_size = 10;
     worker.exporter = exporter_create(&exporter, worker.tracer);
@@ -134,7 +142,7 @@ static pid_t fork_child(const struct shared *shared, int *url_fd)
 START_TEST(what_an_exporter_held_when_it_was_killed_is_sent_by_the_next)
 {
     const struct backend_step held = {.action = BACKEND_HOLD};
-    struct shared shared = share();
+    struct shared shared = share(1);
     int url_fd;
     pid_t child = fork_child(&shared, &url_fd);
     struct backend *backend = backend_start(STEPS({.status = 200}, held, held));
@@ -164,7 +172,7 @@ END_TEST
 START_TEST(the_holder_sends_everybodys_spans_and_hears_everybodys_wakes)
 {
     struct backend *backend = backend_start(NULL, 0);
-    struct shared shared = share();
+    struct shared shared = share(1);
     struct worker holder = worker_start(&shared, 0, backend_url(backend));
     wait_state(holder.exporter, TRACEZ_EXPORTER_UP);
     struct worker other = worker_start(&shared, 1, backend_url(backend));
@@ -189,7 +197,7 @@ START_TEST(one_that_leaves_without_waiting_leaves_its_spans_to_the_next)
 {
     const struct backend_step held = {.action = BACKEND_HOLD};
     struct backend *backend = backend_start(STEPS(held, held));
-    struct shared shared = share();
+    struct shared shared = share(1);
     struct worker old = worker_start(&shared, 0, backend_url(backend));
     wait_state(old.exporter, TRACEZ_EXPORTER_UP);
     struct worker new = worker_start(&shared, 1, backend_url(backend));
@@ -215,7 +223,7 @@ START_TEST(one_that_waits_leaves_at_once_when_it_may_leave_the_rest)
 {
     const struct backend_step held = {.action = BACKEND_HOLD};
     struct backend *backend = backend_start(STEPS(held));
-    struct shared shared = share();
+    struct shared shared = share(1);
     struct worker holder = worker_start(&shared, 0, backend_url(backend));
     wait_state(holder.exporter, TRACEZ_EXPORTER_UP);
     struct worker other = worker_start(&shared, 1, backend_url(backend));
@@ -241,7 +249,7 @@ START_TEST(the_last_one_counts_what_others_left)
 {
     const struct backend_step held = {.action = BACKEND_HOLD};
     struct backend *backend = backend_start(STEPS(held, held, held));
-    struct shared shared = share();
+    struct shared shared = share(1);
     struct worker first = worker_start(&shared, 0, backend_url(backend));
     wait_state(first.exporter, TRACEZ_EXPORTER_UP);
     struct worker last = worker_start(&shared, 1, backend_url(backend));
@@ -272,7 +280,7 @@ START_TEST(the_last_one_counts_what_another_lets_go_of_a_moment_after_the_deadli
 {
     const struct backend_step held = {.action = BACKEND_HOLD};
     struct backend *backend = backend_start(STEPS(held, held, held));
-    struct shared shared = share();
+    struct shared shared = share(1);
     struct worker first = worker_start(&shared, 0, backend_url(backend));
     wait_state(first.exporter, TRACEZ_EXPORTER_UP);
     struct worker last = worker_start(&shared, 1, backend_url(backend));
@@ -293,11 +301,153 @@ START_TEST(the_last_one_counts_what_another_lets_go_of_a_moment_after_the_deadli
 }
 END_TEST
 
+/* ---- Lanes --------------------------------------------------------------------------------- */
+
+static uint32_t lanes_of(const struct worker *worker)
+{
+    return exporter_stats(worker->exporter).lanes;
+}
+
+static void wait_lanes(const struct worker *worker, uint32_t lanes)
+{
+    uint64_t deadline_ms = monotonic_ms() + BACKEND_DEADLINE_MS;
+
+    while (lanes_of(worker) != lanes) {
+        ck_assert_msg(monotonic_ms() < deadline_ms, "it reads lanes %x, not %x", lanes_of(worker),
+                      lanes);
+        sched_yield();
+    }
+}
+
+START_TEST(each_of_two_has_a_lane_and_hears_its_wakes)
+{
+    struct backend *backend = backend_start(NULL, 0);
+    struct shared shared = share(2);
+    struct worker one = worker_start(&shared, 0, backend_url(backend));
+    wait_lanes(&one, 1);
+    struct worker two = worker_start(&shared, 1, backend_url(backend));
+    wait_lanes(&two, 2);
+
+    spans_pass(one.tracer, 10); /* a batch each */
+    wait_settled(one.tracer, 10);
+    spans_pass(two.tracer, 10);
+    wait_settled(one.tracer, 20);
+
+    ck_assert_uint_eq(exporter_stats(one.exporter).exported, 10);
+    ck_assert_uint_eq(exporter_stats(two.exporter).exported, 10);
+    ck_assert_uint_eq(backend_accepted_spans(backend), 20);
+    worker_end(&two);
+    worker_end(&one);
+    backend_stop(backend);
+    unshare_all(&shared);
+}
+END_TEST
+
+START_TEST(one_that_is_alone_reads_all_lanes_and_gives_one_to_who_comes)
+{
+    struct backend *backend = backend_start(NULL, 0);
+    struct shared shared = share(2);
+    struct worker first = worker_start(&shared, 0, backend_url(backend));
+    wait_lanes(&first, 3);
+    spans_pass(first.tracer, 10);
+    wait_settled(first.tracer, 10);
+
+    struct worker second = worker_start(&shared, 1, backend_url(backend));
+    spans_pass(second.tracer, 10);
+    wait_settled(second.tracer, 20); /* whoever has its lane by now */
+    wait_lanes(&first, 1);
+    wait_lanes(&second, 2);
+    spans_pass(second.tracer, 10);
+    wait_settled(second.tracer, 30);
+
+    ck_assert_uint_eq(backend_accepted_spans(backend), 30);
+    ck_assert_uint_eq(
+        exporter_stats(second.exporter).exported + exporter_stats(first.exporter).exported, 30);
+    worker_end(&second);
+    worker_end(&first);
+    backend_stop(backend);
+    unshare_all(&shared);
+}
+END_TEST
+
+START_TEST(a_lane_is_given_only_when_nothing_of_it_is_under_way)
+{
+    const struct backend_step held = {.action = BACKEND_HOLD};
+    struct backend *backend = backend_start(STEPS(held));
+    struct shared shared = share(2);
+    struct worker first = worker_start(&shared, 1, backend_url(backend)); /* writes in the second */
+    wait_lanes(&first, 3);
+    spans_pass(first.tracer, 10);
+    backend_wait_requests(backend, 1);
+    struct worker second = worker_start(&shared, 0, backend_url(backend));
+
+    spans_pass(second.tracer, 10); /* the first one hears of it, and sends them */
+    wait_settled(second.tracer, 10);
+    spans_pass(first.tracer, 5);
+    ck_assert_uint_eq(lanes_of(&first), 3);
+    backend_release(backend, 0);
+    wait_lanes(&second, 2); /* with what was not read any more, which is due at once */
+    wait_settled(second.tracer, 25);
+
+    ck_assert_uint_eq(backend_accepted_spans(backend), 25);
+    worker_end(&second);
+    worker_end(&first);
+    backend_stop(backend);
+    unshare_all(&shared);
+}
+END_TEST
+
+START_TEST(the_lane_of_one_that_stops_goes_to_the_other_at_once)
+{
+    struct backend *backend = backend_start(NULL, 0);
+    struct shared shared = share(2);
+    struct worker one = worker_start(&shared, 0, backend_url(backend));
+    wait_lanes(&one, 1);
+    struct worker two = worker_start(&shared, 1, backend_url(backend));
+    wait_lanes(&two, 2);
+
+    ck_assert_int_eq(tracez_exporter_stop(two.exporter, 0, true), TRACEZ_OK);
+    spans_pass(two.tracer, 5);
+    wait_lanes(&one, 3);
+    wait_settled(one.tracer, 5);
+    ck_assert_int_eq(tracez_exporter_stop(one.exporter, 1000, false), TRACEZ_OK);
+
+    ck_assert_uint_eq(backend_accepted_spans(backend), 5);
+    worker_end(&two);
+    worker_end(&one);
+    backend_stop(backend);
+    unshare_all(&shared);
+}
+END_TEST
+
+START_TEST(the_last_one_counts_what_is_left_in_all_lanes)
+{
+    struct backend *backend = backend_start(NULL, 0);
+    struct shared shared = share(2);
+    struct worker one = worker_start(&shared, 0, backend_url(backend));
+    struct worker two = worker_start(&shared, 1, backend_url(backend));
+    ck_assert_int_eq(tracez_exporter_stop(one.exporter, 0, true), TRACEZ_OK);
+    spans_pass(one.tracer, 5);
+    spans_pass(two.tracer, 5);
+
+    ck_assert_int_eq(tracez_exporter_stop(two.exporter, 0, false), TRACEZ_OK);
+
+    struct tracez_stats stats = books(two.tracer);
+    ck_assert_uint_eq(stats.queued + stats.inflight, 0);
+    ck_assert_uint_eq(stats.dropped[TRACEZ_DROP_SHUTDOWN_DEADLINE] + stats.exported, 10);
+    worker_end(&two);
+    worker_end(&one);
+    backend_stop(backend);
+    unshare_all(&shared);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("exporter_lease");
     TCase *death = case_of(suite, "a death");
     TCase *neighbours = case_of(suite, "neighbours");
+    TCase *lanes = case_of(suite, "lanes");
 
     tcase_add_test(death, what_an_exporter_held_when_it_was_killed_is_sent_by_the_next);
     tcase_add_test(neighbours, the_holder_sends_everybodys_spans_and_hears_everybodys_wakes);
@@ -306,5 +456,10 @@ int main(void)
     tcase_add_test(neighbours, the_last_one_counts_what_others_left);
     tcase_add_test(neighbours,
                    the_last_one_counts_what_another_lets_go_of_a_moment_after_the_deadline);
+    tcase_add_test(lanes, each_of_two_has_a_lane_and_hears_its_wakes);
+    tcase_add_test(lanes, one_that_is_alone_reads_all_lanes_and_gives_one_to_who_comes);
+    tcase_add_test(lanes, a_lane_is_given_only_when_nothing_of_it_is_under_way);
+    tcase_add_test(lanes, the_lane_of_one_that_stops_goes_to_the_other_at_once);
+    tcase_add_test(lanes, the_last_one_counts_what_is_left_in_all_lanes);
     return run_suite(suite);
 }

@@ -243,13 +243,14 @@ static uint32_t encode_everything(struct window *window, struct batch_pool *pool
 START_TEST(no_span_is_lost_or_sent_twice_when_an_allocation_of_a_batch_fails)
 {
     struct tracez_tracer *tracer = create_with_resources();
-    struct window window = {.collector = first_collector(tracer)};
+    struct window window = {.collector = first_collector(tracer),
+                            .lane = lane_of(first_collector(tracer))};
     bool has_failed = true;
     int n;
     for (uint32_t i = 0; i < 20; i++) {
         pass_for(tracer, i % 2);
     }
-    ck_assert_int_eq(tracez_collector_lease(window.collector), TRACEZ_OK);
+    ck_assert_int_eq(tracez_lane_lease(window.lane), TRACEZ_OK);
 
     for (n = 0; has_failed; n++) {
         struct batch_pool pool = {.count_max = 1, .body_bytes_max = 1024 * 1024};
@@ -266,7 +267,7 @@ START_TEST(no_span_is_lost_or_sent_twice_when_an_allocation_of_a_batch_fails)
     }
 
     ck_assert_int_gt(n, 10);
-    tracez_collector_release(window.collector);
+    tracez_lane_release(window.lane);
     ck_assert_uint_eq(books(tracer).queued, 20);
     tracez_tracer_destroy(tracer);
 }
@@ -283,7 +284,7 @@ static struct transport_result post_once(struct transport *transport, void *requ
     if (transport_open(transport)) {
         if (transport_send(transport, (struct tracez_text){"{}", 2}, request)) {
             while (!transport_next(transport, &result)) {
-                transport_wait(transport, -1, BACKEND_DEADLINE_MS);
+                transport_wait(transport, NULL, 0, BACKEND_DEADLINE_MS);
             }
         }
         transport_close(transport);

@@ -34,7 +34,7 @@ struct exporting exporting_init_to(struct backend *backend)
     exporting.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     ck_assert_int_ge(exporting.wake_fd, 0);
     tracez_exporter_config_init(&exporting.config);
-    exporting.config.wake_fd = exporting.wake_fd;
+    exporting.config.wake_fds[0] = exporting.wake_fd;
     exporting.config.endpoint = backend_url(backend);
     exporting.config.interval_ms = HOUR_MS;
     exporting.config.batch_size = 10;

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define WRITERS 2
+#define LANES 2
 #define SPANS 20
 
 static const struct tracez_collector_config collector_config = {
@@ -48,6 +49,7 @@ static struct memory memory_create(void)
     tracez_config_init(config);
     config->collectors = &collector_config;
     config->collector_count = 1;
+    config->lanes = LANES;
     config->live_spans_max = 16;
     config->is_single_threaded = true;
     ck_assert_int_eq(buffer_plan(config, &memory.layout, NULL), TRACEZ_OK);
@@ -72,9 +74,14 @@ static struct collector_memory *collector_in(const struct memory *memory)
     return (void *)((unsigned char *)memory->config.buffer_memory + memory->layout.offset[0]);
 }
 
+static struct lane_memory *lane_in(const struct memory *memory, size_t index)
+{
+    return (struct lane_memory *)(collector_in(memory) + 1) + index;
+}
+
 static struct shard *shard_in(const struct memory *memory, size_t index)
 {
-    return (struct shard *)(collector_in(memory) + 1) + index;
+    return (struct shard *)lane_in(memory, LANES) + index;
 }
 
 static struct tracez_tracer *attach(const struct memory *memory, uint32_t writer)
@@ -159,15 +166,9 @@ static void use_by_two(const struct memory *memory, bool works_again)
 
 /* ---- Words ----------------------------------------------------------------------------------- */
 
-enum { VALUES = 8 };
+static const uint64_t values[] = {0, 1, UINT64_MAX, (uint64_t)UINT32_MAX << 32};
 
-static uint64_t value_of(unsigned kind, uint64_t *random)
-{
-    static const uint64_t values[VALUES] = {
-        0, 1, UINT64_MAX, UINT32_MAX, (uint64_t)UINT32_MAX << 32, UINT64_C(1) << 63};
-
-    return kind < 6 ? values[kind] : next_random(random);
-}
+enum { FIXED = sizeof(values) / sizeof(values[0]), VALUES = FIXED + 1 };
 
 static void fill(const struct memory *memory)
 {
@@ -185,7 +186,7 @@ static void overwrite_each(const struct memory *memory, void *begin, size_t byte
 
     for (size_t offset = 0; offset < bytes; offset += sizeof(uint64_t)) {
         for (unsigned kind = 0; kind < VALUES; kind++) {
-            uint64_t value = value_of(kind, &random);
+            uint64_t value = kind < FIXED ? values[kind] : next_random(&random);
             format(memory);
             fill(memory);
             memcpy(at + offset, &value, sizeof(value));
@@ -208,11 +209,13 @@ START_TEST(any_word_of_the_header_and_the_resources)
 }
 END_TEST
 
-START_TEST(any_word_of_a_collector)
+START_TEST(any_word_of_a_collector_and_its_lanes)
 {
     struct memory memory = memory_create();
 
     overwrite_each(&memory, collector_in(&memory), sizeof(struct collector_memory), false);
+    overwrite_each(&memory, lane_in(&memory, 0), sizeof(struct lane_memory), false);
+    overwrite_each(&memory, lane_in(&memory, 1), 10 * sizeof(uint64_t), false);
 
     memory_destroy(&memory);
 }
@@ -286,15 +289,16 @@ START_TEST(shards_that_somebody_overwrites_while_they_are_read)
         struct tracez_tracer *tracer = attach(&memory, 0);
         collector = first_collector(tracer);
         spans_pass(tracer, 30);
-        ck_assert_int_eq(tracez_collector_lease(collector), TRACEZ_OK);
-        ck_assert_uint_eq(tracez_collector_read(collector, 10, spans_read, &spans, &marks[0]), 10);
+        ck_assert_int_eq(tracez_lane_lease(lane_of(collector)), TRACEZ_OK);
+        ck_assert_uint_eq(tracez_lane_read(lane_of(collector), 10, spans_read, &spans, &marks[0]),
+                          10);
 
         fill_random((unsigned char *)shard_in(&memory, 0), WRITERS * sizeof(struct shard), seed);
-        tracez_collector_read(collector, 10, spans_read, &spans, &marks[1]);
+        tracez_lane_read(lane_of(collector), 10, spans_read, &spans, &marks[1]);
         spans_pass(tracer, 30);
-        tracez_collector_acknowledge(collector, &marks[0], &ten);
-        tracez_collector_acknowledge(collector, &marks[1], &(struct tracez_outcome){0});
-        tracez_collector_release(collector);
+        tracez_lane_acknowledge(lane_of(collector), &marks[0], &ten);
+        tracez_lane_acknowledge(lane_of(collector), &marks[1], &(struct tracez_outcome){0});
+        tracez_lane_release(lane_of(collector));
         spans_free(&spans);
 
         assert_it_works_again(tracer);
@@ -330,11 +334,11 @@ START_TEST(a_check_takes_what_processes_leave_and_refuses_what_they_never_do)
     atomic_store(&shard->lock, LEDGER_LINES + 1);
     ck_assert_int_eq(check_buffer(&memory), TRACEZ_FOREIGN); /* locked by nobody */
     atomic_store(&shard->lock, 0);
-    atomic_store(&collector_in(&memory)->redo.is_valid, 2);
+    atomic_store(&lane_in(&memory, 0)->redo.is_valid, 2);
     ck_assert_int_eq(check_buffer(&memory), TRACEZ_FOREIGN);
-    atomic_store(&collector_in(&memory)->redo.is_valid, 0);
+    atomic_store(&lane_in(&memory, 0)->redo.is_valid, 0);
     ck_assert_int_eq(check_buffer(&memory), TRACEZ_OK);
-    memset(&collector_in(&memory)->lease, 0, sizeof(pthread_mutex_t));
+    memset(&lane_in(&memory, 1)->lease, 0, sizeof(pthread_mutex_t));
     ck_assert_int_eq(check_buffer(&memory), TRACEZ_FOREIGN); /* a lock, but none that falls open */
 
     struct ledger *ledger = memory.config.ledger_memory;
@@ -399,7 +403,7 @@ END_TEST
 START_TEST(a_redo_note_that_nobody_made_is_not_carried_out)
 {
     struct memory memory = memory_create();
-    struct acknowledge_redo *redo = &collector_in(&memory)->redo;
+    struct acknowledge_redo *redo = &lane_in(&memory, 0)->redo;
     struct tracez_tracer *tracer = attach(&memory, 0);
     spans_pass(tracer, SPANS);
     fill_random((unsigned char *)redo, sizeof(*redo), 11);
@@ -425,7 +429,7 @@ int main(void)
     TCase *counted = case_of(suite, "counted");
 
     tcase_add_test(words, any_word_of_the_header_and_the_resources);
-    tcase_add_test(words, any_word_of_a_collector);
+    tcase_add_test(words, any_word_of_a_collector_and_its_lanes);
     tcase_add_test(words, any_word_of_a_shard_after_which_it_works_again);
     tcase_add_test(words, any_word_of_the_ring_after_which_it_works_again);
     tcase_add_test(words, any_word_of_a_line_of_the_ledger);

@@ -36,7 +36,7 @@ static struct tracez_mark read_numbers(struct tracez_collector *collector, size_
     struct spans spans = {0};
     struct tracez_mark mark;
 
-    size_t taken = tracez_collector_read(collector, count, spans_read, &spans, &mark);
+    size_t taken = tracez_lane_read(lane_of(collector), count, spans_read, &spans, &mark);
 
     ck_assert_uint_eq(taken, count);
     ck_assert_uint_eq(spans.count, count);
@@ -49,15 +49,15 @@ static struct tracez_mark read_numbers(struct tracez_collector *collector, size_
 
 static void take_lease(struct tracez_collector *collector)
 {
-    ck_assert_int_eq(tracez_collector_lease(collector), TRACEZ_OK);
+    ck_assert_int_eq(tracez_lane_lease(lane_of(collector)), TRACEZ_OK);
 }
 
 static void *try_lease(void *state)
 {
-    enum tracez_result result = tracez_collector_lease(state);
+    enum tracez_result result = tracez_lane_lease(lane_of(state));
 
     if (result == TRACEZ_OK) {
-        tracez_collector_release(state);
+        tracez_lane_release(lane_of(state));
     }
     return (void *)(uintptr_t)result;
 }
@@ -86,10 +86,10 @@ START_TEST(a_held_lease_is_busy_for_everybody_and_draining_gets_nothing)
     pass_numbers(tracer, 0, 2);
 
     take_lease(collector);
-    enum tracez_result here = tracez_collector_lease(collector);
+    enum tracez_result here = tracez_lane_lease(lane_of(collector));
     enum tracez_result elsewhere = try_lease_elsewhere(collector);
     size_t count = tracez_collector_drain(collector, 10, count_none, &drained);
-    tracez_collector_release(collector);
+    tracez_lane_release(lane_of(collector));
 
     ck_assert_int_eq(here, TRACEZ_BUSY);
     ck_assert_int_eq(elsewhere, TRACEZ_BUSY);
@@ -105,7 +105,7 @@ static void *read_and_die(void *state)
 {
     struct tracez_collector *collector = state;
 
-    if (tracez_collector_lease(collector) == TRACEZ_OK) {
+    if (tracez_lane_lease(lane_of(collector)) == TRACEZ_OK) {
         read_numbers(collector, 2, 0);
     }
     return NULL; /* without releasing: like a thread that crashed */
@@ -123,7 +123,7 @@ START_TEST(the_lease_of_a_thread_that_died_goes_to_the_next_who_reads_again)
     take_lease(collector);
 
     read_numbers(collector, 5, 0);
-    tracez_collector_release(collector);
+    tracez_lane_release(lane_of(collector));
     books(tracer);
     tracez_tracer_destroy(tracer);
 }
@@ -145,7 +145,7 @@ START_TEST(what_was_read_and_not_acknowledged_still_takes_its_space)
     ck_assert_uint_eq(stats.dropped[TRACEZ_DROP_QUEUE_FULL], 1);
     ck_assert_uint_eq(tracez_collector_unread(collector), 0);
     ck_assert_uint_eq(collector_books(collector).inflight, 4);
-    tracez_collector_release(collector);
+    tracez_lane_release(lane_of(collector));
     tracez_tracer_destroy(tracer);
 }
 END_TEST
@@ -168,14 +168,14 @@ START_TEST(a_record_that_fn_refuses_stays_unread)
     pass_numbers(tracer, 0, 4);
 
     take_lease(collector);
-    size_t taken = tracez_collector_read(collector, 10, refuse_the_third, &seen, &mark);
-    tracez_collector_acknowledge(collector, &mark, &outcome);
+    size_t taken = tracez_lane_read(lane_of(collector), 10, refuse_the_third, &seen, &mark);
+    tracez_lane_acknowledge(lane_of(collector), &mark, &outcome);
 
     ck_assert_uint_eq(taken, 2);
     ck_assert_uint_eq(seen, 3);
     ck_assert_uint_eq(tracez_collector_unread(collector), 3);
     read_numbers(collector, 3, 2);
-    tracez_collector_release(collector);
+    tracez_lane_release(lane_of(collector));
     books(tracer);
     tracez_tracer_destroy(tracer);
 }
@@ -190,9 +190,9 @@ START_TEST(reading_an_empty_collector_takes_nothing_and_its_mark_may_be_acknowle
     struct tracez_mark mark;
 
     take_lease(collector);
-    size_t taken = tracez_collector_read(collector, 10, spans_read, &spans, &mark);
-    tracez_collector_acknowledge(collector, &mark, &nothing);
-    tracez_collector_release(collector);
+    size_t taken = tracez_lane_read(lane_of(collector), 10, spans_read, &spans, &mark);
+    tracez_lane_acknowledge(lane_of(collector), &mark, &nothing);
+    tracez_lane_release(lane_of(collector));
 
     ck_assert_uint_eq(taken, 0);
     ck_assert_uint_eq(books(tracer).exported, 0);
@@ -210,13 +210,13 @@ START_TEST(batches_are_acknowledged_in_order_while_later_ones_are_read)
     take_lease(collector);
     struct tracez_mark first = read_numbers(collector, 2, 0);
     struct tracez_mark second = read_numbers(collector, 2, 2);
-    tracez_collector_acknowledge(collector, &first, &two);
+    tracez_lane_acknowledge(lane_of(collector), &first, &two);
     struct tracez_stats after_first = books(tracer);
     pass_numbers(tracer, 6, 8); /* two fit into what was freed, one does not */
-    tracez_collector_acknowledge(collector, &second, &two);
+    tracez_lane_acknowledge(lane_of(collector), &second, &two);
     struct tracez_mark third = read_numbers(collector, 4, 4);
-    tracez_collector_acknowledge(collector, &third, &(struct tracez_outcome){.exported = 4});
-    tracez_collector_release(collector);
+    tracez_lane_acknowledge(lane_of(collector), &third, &(struct tracez_outcome){.exported = 4});
+    tracez_lane_release(lane_of(collector));
 
     ck_assert_uint_eq(after_first.exported, 2);
     ck_assert_uint_eq(after_first.inflight, 2);
@@ -239,8 +239,8 @@ START_TEST(acknowledging_a_later_mark_covers_the_earlier_one)
     take_lease(collector);
     read_numbers(collector, 1, 0);
     struct tracez_mark later = read_numbers(collector, 2, 1);
-    tracez_collector_acknowledge(collector, &later, &(struct tracez_outcome){.exported = 3});
-    tracez_collector_release(collector);
+    tracez_lane_acknowledge(lane_of(collector), &later, &(struct tracez_outcome){.exported = 3});
+    tracez_lane_release(lane_of(collector));
 
     struct tracez_stats stats = books(tracer);
     ck_assert_uint_eq(stats.exported, 3);
@@ -260,8 +260,8 @@ START_TEST(an_outcome_is_counted_by_its_reasons)
 
     take_lease(collector);
     struct tracez_mark mark = read_numbers(collector, 6, 0);
-    tracez_collector_acknowledge(collector, &mark, &outcome);
-    tracez_collector_release(collector);
+    tracez_lane_acknowledge(lane_of(collector), &mark, &outcome);
+    tracez_lane_release(lane_of(collector));
 
     struct tracez_stats stats = books(tracer);
     ck_assert_uint_eq(stats.exported, 3);
@@ -282,15 +282,15 @@ START_TEST(a_rewind_makes_everything_unacknowledged_unread)
 
     take_lease(collector);
     struct tracez_mark first = read_numbers(collector, 2, 0);
-    tracez_collector_acknowledge(collector, &first, &(struct tracez_outcome){.exported = 2});
+    tracez_lane_acknowledge(lane_of(collector), &first, &(struct tracez_outcome){.exported = 2});
     read_numbers(collector, 3, 2);
-    tracez_collector_rewind(collector);
+    tracez_lane_rewind(lane_of(collector));
 
     ck_assert_uint_eq(tracez_collector_unread(collector), 4);
     ck_assert_uint_eq(books(tracer).inflight, 0);
     struct tracez_mark all = read_numbers(collector, 4, 2);
-    tracez_collector_acknowledge(collector, &all, &(struct tracez_outcome){.exported = 4});
-    tracez_collector_release(collector);
+    tracez_lane_acknowledge(lane_of(collector), &all, &(struct tracez_outcome){.exported = 4});
+    tracez_lane_release(lane_of(collector));
     ck_assert_uint_eq(books(tracer).exported, 6);
     tracez_tracer_destroy(tracer);
 }
@@ -304,13 +304,13 @@ START_TEST(a_new_lease_starts_at_the_last_acknowledgement)
 
     take_lease(collector);
     struct tracez_mark first = read_numbers(collector, 2, 0);
-    tracez_collector_acknowledge(collector, &first, &(struct tracez_outcome){.exported = 2});
+    tracez_lane_acknowledge(lane_of(collector), &first, &(struct tracez_outcome){.exported = 2});
     read_numbers(collector, 2, 2);
-    tracez_collector_release(collector);
+    tracez_lane_release(lane_of(collector));
     ck_assert_uint_eq(books(tracer).inflight, 0);
     take_lease(collector);
     read_numbers(collector, 4, 2);
-    tracez_collector_release(collector);
+    tracez_lane_release(lane_of(collector));
 
     tracez_tracer_destroy(tracer);
 }

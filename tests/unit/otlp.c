@@ -86,9 +86,9 @@ static void encode_all(struct encoding *encoding, struct tracez_tracer *tracer)
     struct tracez_collector *collector = first_collector(tracer);
     struct tracez_mark mark;
 
-    ck_assert_int_eq(tracez_collector_lease(collector), TRACEZ_OK);
-    tracez_collector_read(collector, SIZE_MAX, encode_one, encoding, &mark);
-    tracez_collector_release(collector);
+    ck_assert_int_eq(tracez_lane_lease(lane_of(collector)), TRACEZ_OK);
+    tracez_lane_read(lane_of(collector), SIZE_MAX, encode_one, encoding, &mark);
+    tracez_lane_release(lane_of(collector));
 }
 
 /* Finishes the body and reads it back. The caller owns what it gets. */
@@ -235,9 +235,10 @@ START_TEST(the_65th_resource_waits_for_the_next_body_and_known_ones_do_not)
     struct tracez_mark mark;
     span_pass(tracer, "name");
 
-    ck_assert_int_eq(tracez_collector_lease(first_collector(tracer)), TRACEZ_OK);
-    tracez_collector_read(first_collector(tracer), 1, encode_for_65_resources, &encoding, &mark);
-    tracez_collector_release(first_collector(tracer));
+    ck_assert_int_eq(tracez_lane_lease(lane_of(first_collector(tracer))), TRACEZ_OK);
+    tracez_lane_read(lane_of(first_collector(tracer)), 1, encode_for_65_resources, &encoding,
+                     &mark);
+    tracez_lane_release(lane_of(first_collector(tracer)));
 
     ck_assert_int_eq(encoding.last, OTLP_ADDED);
     ck_assert_uint_eq(encoding.body.spans, OTLP_SEGMENTS_MAX + 1);
@@ -598,9 +599,9 @@ START_TEST(a_record_of_an_unknown_resource_is_sent_for_an_unknown_service)
     struct tracez_mark mark;
     span_pass(tracer, "name");
 
-    ck_assert_int_eq(tracez_collector_lease(first_collector(tracer)), TRACEZ_OK);
-    tracez_collector_read(first_collector(tracer), 1, encode_for_nobody, &encoding, &mark);
-    tracez_collector_release(first_collector(tracer));
+    ck_assert_int_eq(tracez_lane_lease(lane_of(first_collector(tracer))), TRACEZ_OK);
+    tracez_lane_read(lane_of(first_collector(tracer)), 1, encode_for_nobody, &encoding, &mark);
+    tracez_lane_release(lane_of(first_collector(tracer)));
 
     json_t *root = encoding_end(&encoding);
     json_t *entry = json_array_get(json_object_get(root, "resourceSpans"), 0);

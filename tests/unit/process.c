@@ -101,7 +101,7 @@ static int use_the_parents_tracer(void *state)
     tracez_span_finish(parents->over);
     tracez_tracer_count_request(tracer, true);
     tracez_tracer_count_request(tracer, false);
-    if (tracez_collector_lease(tracez_tracer_collector(tracer, 0)) != TRACEZ_BUSY) {
+    if (tracez_lane_lease(lane_of(tracez_tracer_collector(tracer, 0))) != TRACEZ_BUSY) {
         return 2;
     }
     if (tracez_collector_drain(tracez_tracer_collector(tracer, 0), 10, count_records, &drained) !=

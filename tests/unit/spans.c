@@ -81,6 +81,11 @@ bool spans_read(const struct tracez_record *record, void *state)
     return true;
 }
 
+struct tracez_lane *lane_of(struct tracez_collector *collector)
+{
+    return tracez_collector_lane(collector, 0);
+}
+
 struct spans spans_drain(struct tracez_collector *collector)
 {
     struct spans spans = {0};

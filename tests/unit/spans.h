@@ -27,6 +27,9 @@ struct tracez_tracer *tracer_create_default(void);
 /* The tracer's first collector. */
 struct tracez_collector *first_collector(struct tracez_tracer *tracer);
 
+/* The collector's first lane; all of it, mostly. */
+struct tracez_lane *lane_of(struct tracez_collector *collector);
+
 /* Drains all that is finished. The caller frees with spans_free. */
 struct spans spans_drain(struct tracez_collector *collector);
 struct spans spans_drain_first(struct tracez_tracer *tracer);

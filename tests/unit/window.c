@@ -24,7 +24,8 @@ static struct fixture begin(size_t spans, size_t body_bytes_max)
     };
 
     fixture.window.collector = first_collector(fixture.tracer);
-    ck_assert_int_eq(tracez_collector_lease(fixture.window.collector), TRACEZ_OK);
+    fixture.window.lane = lane_of(fixture.window.collector);
+    ck_assert_int_eq(tracez_lane_lease(fixture.window.lane), TRACEZ_OK);
     spans_pass(fixture.tracer, spans);
     return fixture;
 }
@@ -32,7 +33,7 @@ static struct fixture begin(size_t spans, size_t body_bytes_max)
 /* The lease is released last: that alone may change no count. */
 static struct tracez_stats end(struct fixture *fixture)
 {
-    tracez_collector_release(fixture->window.collector);
+    tracez_lane_release(fixture->window.lane);
     struct tracez_stats stats = books(fixture->tracer);
 
     ck_assert_ptr_null(fixture->window.first);
@@ -177,12 +178,12 @@ START_TEST(abandoned_batches_are_read_again_in_the_same_order)
     window_abandon(&fixture.window, &fixture.pool);
 
     ck_assert_uint_eq(books(fixture.tracer).queued, 20);
-    tracez_collector_release(fixture.window.collector);
+    tracez_lane_release(fixture.window.lane);
     struct spans again = spans_drain_first(fixture.tracer);
     ck_assert_uint_eq(again.count, 20);
     assert_text(again.records[0].name, "first");
     spans_free(&again);
-    ck_assert_int_eq(tracez_collector_lease(fixture.window.collector), TRACEZ_OK);
+    ck_assert_int_eq(tracez_lane_lease(fixture.window.lane), TRACEZ_OK);
     end(&fixture);
 }
 END_TEST

@@ -82,15 +82,28 @@ TRACEZ_API bool tracez_record_parse(const void *bytes, size_t available_bytes,
 TRACEZ_API bool tracez_collector_resource(const struct tracez_collector *collector, uint32_t index,
                                           const unsigned char **entries, size_t *entries_bytes);
 
-/* ---- The lease ------------------------------------------------------------------------------- */
+/* ---- Lanes and their leases ------------------------------------------------------------------ */
+
+/* A lane: a lease, and the collector's shards that are read under it. A collector has one, unless
+ * the configuration says more; each may be read by another process. Of one process, one thread at a
+ * time may hold lanes of a collector. */
+struct tracez_lane;
+
+/* The lane of this index; NULL beyond config.lanes. [any] */
+TRACEZ_API struct tracez_lane *tracez_collector_lane(struct tracez_collector *collector,
+                                                     size_t index);
 
 /* Takes the right to read, over all processes that share the collector: TRACEZ_OK, or TRACEZ_BUSY
  * at once (always, for a forked child on its parent's tracer). The thread that took it must release
  * it; when it dies, the next one gets it, and what it had read and not acknowledged is read again.
  */
-TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result
-tracez_collector_lease(struct tracez_collector *collector);
-TRACEZ_API void tracez_collector_release(struct tracez_collector *collector);
+TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result tracez_lane_lease(struct tracez_lane *lane);
+TRACEZ_API void tracez_lane_release(struct tracez_lane *lane);
+
+/* Who holds no lane asks for one; who holds several and is asked for one lets it go as soon as that
+ * costs nothing. Asking is forgotten when the holder has heard of it. [any] */
+TRACEZ_API void tracez_lane_ask(struct tracez_lane *lane);
+TRACEZ_API bool tracez_lane_is_asked_for(struct tracez_lane *lane);
 
 /* ---- Reading and acknowledging: by the holder of the lease only ------------------------------ */
 
@@ -109,8 +122,8 @@ typedef bool (*tracez_read_fn)(const struct tracez_record *record, void *state);
  * first within each shard, and so within each writer whose shard was never full or taken. Returns
  * how many were taken; *mark is where reading now stands. Records that make no sense are dropped as
  * TRACEZ_DROP_CORRUPT. */
-TRACEZ_API size_t tracez_collector_read(struct tracez_collector *collector, size_t spans_max,
-                                        tracez_read_fn fn, void *state, struct tracez_mark *mark);
+TRACEZ_API size_t tracez_lane_read(struct tracez_lane *lane, size_t spans_max, tracez_read_fn fn,
+                                   void *state, struct tracez_mark *mark);
 
 /* What became of the spans between two marks. */
 struct tracez_outcome {
@@ -122,23 +135,26 @@ struct tracez_outcome {
  * of spans read since the mark before. Marks are acknowledged in the order in which they were read.
  * Survives being killed at any instruction: either all of it happened, or, after the next lease,
  * all or nothing. */
-TRACEZ_API void tracez_collector_acknowledge(struct tracez_collector *collector,
-                                             const struct tracez_mark *mark,
-                                             const struct tracez_outcome *outcome);
+TRACEZ_API void tracez_lane_acknowledge(struct tracez_lane *lane, const struct tracez_mark *mark,
+                                        const struct tracez_outcome *outcome);
 
 /* Makes everything unacknowledged unread again. */
-TRACEZ_API void tracez_collector_rewind(struct tracez_collector *collector);
+TRACEZ_API void tracez_lane_rewind(struct tracez_lane *lane);
+
+/* ---- How full it is -------------------------------------------------------------------------- */
 
 /* Unread spans. [any] */
+TRACEZ_API uint64_t tracez_lane_unread(const struct tracez_lane *lane);
 TRACEZ_API uint64_t tracez_collector_unread(const struct tracez_collector *collector);
 
 /* Is any shard at least half full of unread spans? Then do not wait for a full batch. [any] */
+TRACEZ_API bool tracez_lane_is_pressed(const struct tracez_lane *lane);
 TRACEZ_API bool tracez_collector_is_pressed(const struct tracez_collector *collector);
 
-/* Calls wake on the request path after about every batch_spans finished spans of one writer (fewer
- * where the buffer is small or the spans are large): at most once a batch. It must not block,
- * allocate or log. [setup] */
-typedef void (*tracez_wake_fn)(void *state);
+/* Calls wake on the request path, with the lane that they are in, after about every batch_spans
+ * finished spans of one writer (fewer where the buffer is small or the spans are large): at most
+ * once a batch. It must not block, allocate or log. [setup] */
+typedef void (*tracez_wake_fn)(void *state, uint32_t lane);
 TRACEZ_API void tracez_collector_on_batch(struct tracez_collector *collector, uint32_t batch_spans,
                                           tracez_wake_fn wake, void *state);
 

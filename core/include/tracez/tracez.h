@@ -209,6 +209,7 @@ TRACEZ_API struct tracez_sampler tracez_sampler_parent_based(const struct tracez
 
 #define TRACEZ_COLLECTORS_MAX 16
 #define TRACEZ_RESOURCES_MAX 64
+#define TRACEZ_LANES_MAX 16
 #define TRACEZ_TAGS_MAX 128  /* a span */
 #define TRACEZ_EVENTS_MAX 32 /* a span */
 #define TRACEZ_LINKS_MAX 8   /* a span */
@@ -284,6 +285,10 @@ struct tracez_config {
     uint32_t writer; /* with ledger_memory: this process's line, 0 to TRACEZ_WRITERS_MAX - 1 */
     bool is_single_threaded; /* only one thread of this process makes span calls: they cost less,
                                 and after SIGKILL the books are exact to the span */
+
+    /* Into how many lanes the shards of each collector are divided: 1; 1 to TRACEZ_LANES_MAX. Each
+     * has a lease of its own, so that as many processes can read at once. */
+    uint32_t lanes;
 };
 
 /* Fills in the defaults. [any] */

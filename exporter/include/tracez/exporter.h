@@ -3,9 +3,9 @@
  * The exporter: a background thread that sends a tracer's finished spans to a backend, in batches
  * of JSON over pooled connections, and frees their space once the backend has taken them.
  *
- * It holds the lease of each collector while it runs; of several exporters over the same shared
- * buffer (nginx's workers) one works and the others wait to take over. Nothing it does reaches the
- * request path but one eventfd write a batch. */
+ * It holds the leases of all collectors while it runs; of several exporters over the same shared
+ * buffer (nginx's workers) each has a lane, and who has none waits to take one over. Nothing it
+ * does reaches the request path but one eventfd write a batch. */
 #ifndef TRACEZ_EXPORTER_H
 #define TRACEZ_EXPORTER_H
 
@@ -44,8 +44,9 @@ struct tracez_exporter_config {
     uint32_t retry_max_elapsed_ms; /* give a batch up after: 0, for ever */
     uint32_t shutdown_timeout_ms;  /* stop flushes for at most: 5000 */
 
-    int wake_fd; /* an eventfd that the host shares between processes (borrowed); -1: one of its own
-                  */
+    /* For each lane of the tracer an eventfd that the host shares between processes (borrowed); -1:
+     * one of its own. */
+    int wake_fds[TRACEZ_LANES_MAX];
 };
 
 /* Fills in the defaults. [any] */
@@ -90,7 +91,7 @@ TRACEZ_API void tracez_exporter_destroy(struct tracez_exporter *exporter);
 TRACEZ_API void tracez_exporter_flush(struct tracez_exporter *exporter);
 
 enum tracez_exporter_state {
-    TRACEZ_EXPORTER_WAITING, /* another process holds the lease, or not started */
+    TRACEZ_EXPORTER_WAITING, /* other processes hold all lanes, or not started */
     TRACEZ_EXPORTER_UP,      /* the last attempt succeeded, or there was none yet */
     TRACEZ_EXPORTER_DOWN     /* attempts fail; spans are kept and tried again */
 };
@@ -110,6 +111,7 @@ struct tracez_exporter_stats {
     char last_error[128]; /* "HTTP 503", "connection refused"; empty when there was none; no secrets
                            */
     char endpoint[256];   /* as used, without user and password */
+    uint32_t lanes;       /* bit i: it reads lane i */
 };
 
 #define tracez_exporter_stats_init(stats)                                                          \
