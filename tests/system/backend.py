@@ -99,11 +99,12 @@ class Reset(Close):
 
 
 class Link:
-    """A connection of an exporter's, from its first byte to its end."""
+    """A connection of an exporter's, by the port that it came from."""
 
-    def __init__(self):
+    def __init__(self, port):
+        self.port = port
+        self.began_at = time.monotonic()
         self.attempts = []
-        self.ended_at = None  # its peer left, or died
 
 
 class Attempt:
@@ -218,7 +219,7 @@ class Backend:
     def _accept(self, listener):
         while True:
             try:
-                connection, _ = listener.accept()
+                connection, (_, port) = listener.accept()
             except OSError:
                 return  # stopped
             with self._lock:
@@ -227,11 +228,11 @@ class Backend:
                     return
                 self._connections.add(connection)
                 self.connections_taken += 1
-                self._spawn(self._serve, connection)
+                self._spawn(self._serve, connection, port)
 
-    def _serve(self, connection):
+    def _serve(self, connection, port):
         connection.settimeout(IDLE_SECONDS)
-        link = Link()
+        link = Link(port)
         try:
             with connection, connection.makefile("rb") as stream:
                 while self._serve_one(connection, stream, link):
@@ -239,7 +240,6 @@ class Backend:
         except OSError:
             pass  # the peer left; what it had sent in full is recorded
         finally:
-            link.ended_at = time.monotonic()
             with self._lock:
                 self._connections.discard(connection)
 

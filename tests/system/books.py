@@ -4,7 +4,7 @@ lost, request by request, though workers are killed meanwhile."""
 
 import json
 
-KILLED_SECONDS = 2  # until the end of a killed process's connection is seen
+READ_LATE_SECONDS = 2  # what was sent before a kill; and no port is used again so soon
 SAME_MOMENT_SECONDS = 0.1  # batches that are sent at once come in any order
 
 
@@ -34,10 +34,10 @@ def check_duplicates(backend, kills):
     """A span may come twice only after an attempt whose outcome its sender could not know, because
     it was killed before; and after those that were sent with that one. Returns how many batches
     came again."""
-    repeated = repeated_attempts(backend)
+    repeated = repeated_attempts(backend, kills)
     unexplained = set(repeated)
     for kill in kills:
-        again = [attempt for attempt in repeated if is_cut_off(attempt.link, kill)]
+        again = [attempt for attempt in repeated if killed_by(attempt.link, [kill])]
         unanswered = [attempt.at for attempt in again if attempt is attempt.link.attempts[-1]]
         assert unanswered or not again, "batches whose answer was read came again"
         assert all(attempt.at > min(unanswered) - SAME_MOMENT_SECONDS for attempt in again)
@@ -46,10 +46,10 @@ def check_duplicates(backend, kills):
     return len(repeated)
 
 
-def repeated_attempts(backend):
+def repeated_attempts(backend, kills):
     """Those of which each span came once more."""
     firsts, repeated = {}, {}
-    for attempt in backend.accepted():
+    for attempt in sorted(backend.accepted(), key=lambda attempt: sent_until(attempt, kills)):
         for head in attempt.heads:
             if head in firsts:
                 repeated.setdefault(firsts[head], set()).add(head)
@@ -60,7 +60,14 @@ def repeated_attempts(backend):
     return list(repeated)
 
 
-def is_cut_off(link, kill):
-    """Did this kill end the connection?"""
-    return link.ended_at is not None and (
-        kill.at <= link.ended_at <= kill.at + KILLED_SECONDS)
+def sent_until(attempt, kills):
+    """When it was sent at the latest: before it was read, and before its sender was killed."""
+    kill = killed_by(attempt.link, kills)
+    return min(attempt.at, kill.at) if kill else attempt.at
+
+
+def killed_by(link, kills):
+    """What ended the connection; None when it was not a kill."""
+    found = [kill for kill in kills
+             if link.port in kill.ports and link.began_at < kill.at + READ_LATE_SECONDS]
+    return found[0] if found else None

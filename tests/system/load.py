@@ -31,7 +31,7 @@ class Known:
 
     def __exit__(self, kind, value, trace):
         self._is_over.set()
-        self._hurry()
+        self.let_go()
         for thread in self._threads:
             thread.join()
         assert kind is not None or not self._failures, self._failures[:3]
@@ -55,8 +55,8 @@ class Known:
         self.sent.add(traceparent.trace_id)
         return client.request("GET", target, [traceparent.header], keep=keep), traceparent.trace_id
 
-    def _hurry(self):
-        """Ends what would not end by itself."""
+    def let_go(self):
+        """Breaks off what would not end by itself."""
 
 
 class Clients(Known):
@@ -129,8 +129,8 @@ class Hanging(Known):
         if not self._is_over.is_set():
             assert not connection.recv(1), "an answer to what has none"
 
-    def _hurry(self):
-        for connection in self._connections.values():
+    def let_go(self):
+        for connection in list(self._connections.values()):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:

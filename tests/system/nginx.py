@@ -13,6 +13,7 @@ Leaving the with block (QUIT) also checks what every test must end with: no [ale
 AddressSanitizer is recognised by its libraries; nginx itself then runs with them preloaded.
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -102,10 +103,11 @@ def is_nginx_itself(report):
 
 
 class Kill:
-    """When, on both clocks."""
+    """Of which process, when on both clocks, and from which ports it was connected to the backend."""
 
-    def __init__(self, pid):
+    def __init__(self, pid, ports=frozenset()):
         self.pid = pid
+        self.ports = ports
         self.at = time.monotonic()
         self.at_unix_ns = time.time_ns()
 
@@ -243,17 +245,28 @@ class Nginx:
         polling.until("the old workers are gone", lambda: not workers & set(self.workers()))
 
     def kill(self, pid, how=signal.SIGKILL):
-        """The death of a worker, from outside."""
+        """The death of a worker, from outside. It is stopped first, to see what it is connected to."""
         self.expected_log.append(r"worker process %d exited on signal %d" % (pid, how))
-        self.kills.append(Kill(pid))
+        os.kill(pid, signal.SIGSTOP)
+        polling.until("it stands still", lambda: (stat_fields(pid) or "Z")[0] in "TZ",
+                      interval_seconds=0)
+        self.kills.append(Kill(pid, self.backend_ports(pid)))
         os.kill(pid, how)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
         return self.kills[-1]
 
+    def backend_ports(self, pid):
+        """Only who has a backend knows."""
+        return frozenset()
+
+    def has_all_workers(self):
+        """As many as configured, without those that were killed."""
+        alive = set(self.workers()) - {kill.pid for kill in self.kills}
+        return len(alive) == self._settings["workers"]
+
     def wait_for_workers(self):
-        """Waits until there are as many as configured, and none that was killed."""
-        dead = {kill.pid for kill in self.kills}
-        polling.until("there are all workers again", lambda: len(
-            [pid for pid in self.workers() if pid not in dead]) == self._settings["workers"])
+        polling.until("there are all workers again", self.has_all_workers)
 
     def send_signal(self, name, master=None):
         """Sends a master a signal: HUP, USR1."""

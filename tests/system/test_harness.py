@@ -177,7 +177,7 @@ class Received:
     """A backend that has accepted batches, each a tuple of spans, link by link."""
 
     def __init__(self, *links):
-        self.links = [Link() for _ in links]
+        self.links = [Link(port) for port, _ in enumerate(links)]
         for link, batches in zip(self.links, links):
             link.attempts = [Attempt(link, "POST", "/", {}, batch_of(*spans), Answer())
                              for spans in batches]
@@ -187,15 +187,22 @@ class Received:
 
 
 def kill_of(link):
-    kill = Kill(1)
-    link.ended_at = kill.at
-    return kill
+    return Kill(1, {link.port})
 
 
 def test_a_batch_may_come_again_after_a_kill_before_its_answer_was_read():
     received = Received([(1, 2), (3, 4)], [(3,), (4, 5)])
 
     assert books.check_duplicates(received, [kill_of(received.links[0])]) == 1
+
+
+def test_it_may_also_be_read_after_it_came_again():
+    received = Received([(3,), (4, 5)], [(1, 2), (3, 4)])
+    kill = kill_of(received.links[1])
+    for attempt in received.accepted():
+        attempt.at = kill.at + 1
+
+    assert books.check_duplicates(received, [kill]) == 1
 
 
 @pytest.mark.parametrize("second, reason", [

@@ -5,6 +5,7 @@ what had not is counted, and exporting goes on.
 The load: clients that send bundles of requests, so that a kill often falls into the middle of one,
 and requests that hang at an upstream, so that each worker always has spans that have not ended."""
 
+import contextlib
 import random
 import signal
 import time
@@ -118,6 +119,30 @@ def test_all_workers_killed_at_once_lose_no_span_that_had_ended(nginx, backend):
     assert_the_whole_buffer_is_in_use(nginx, backend)
 
 
+def test_workers_killed_amid_reloads_lose_no_span_that_had_ended(nginx, backend, figure):
+    """Old ones that are leaving, new ones that are beginning, each one of them at any moment."""
+    chance = random.Random(20261125)
+    with Hanging(nginx.port["shop"], "/hangs", may_break=True) as hanging, \
+            Pipelines(nginx.port["shop"], may_break=True) as clients:
+        for _ in range(times(6, 60)):
+            answered = len(clients.answered) + chance.randint(1, 200)
+            old = set(nginx.workers())
+            nginx.send_signal("HUP")
+            polling.until("the load goes on", lambda: len(clients.answered) >= answered)
+            for pid in chance.sample(nginx.workers(), 2):
+                with contextlib.suppress(ProcessLookupError):  # it has just left
+                    nginx.kill(pid)
+            # What hangs keeps old workers alive, and may have found one again.
+            polling.until("there are new workers, and no others", lambda: hanging.let_go() or (
+                not old & set(nginx.workers()) and nginx.has_all_workers()))
+    ledger, repeated = join(nginx, backend, hanging, clients)
+
+    figure("%d kills amid reloads; %d spans delivered, %d lost with their workers; %d batches sent "
+           "again", len(nginx.kills), ledger["exported"], ledger["dropped"]["worker_lost"], repeated)
+    assert set(ledgers.drops(ledger)) == {"worker_lost"}
+    assert_the_whole_buffer_is_in_use(nginx, backend)
+
+
 def ask_for_what_hangs(nginx, count=20):
     """Connections, over all workers, on each of which a request hangs."""
     opened = [client.connect(nginx.port["shop"]) for _ in range(count)]
@@ -149,7 +174,8 @@ def test_an_old_worker_that_is_killed_while_it_leaves_is_counted(nginx):
     connections = ask_for_what_hangs(nginx)
     old = nginx.reload()
     for pid in old:
-        nginx.kill(pid)
+        with contextlib.suppress(ProcessLookupError):  # nothing hung at this one
+            nginx.kill(pid)
     nginx.wait_until_gone(old)
     leave(connections)
 

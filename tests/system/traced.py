@@ -69,11 +69,15 @@ class TracedNginx(Nginx):
 
     def exporting_worker(self):
         """The pid of the one that is connected to the backend; None while none is."""
-        sockets = connected_sockets(self.backend.port)
         for pid in self.workers():
-            if sockets & open_sockets(pid):
+            if self.backend_ports(pid):
                 return pid
         return None
+
+    def backend_ports(self, pid):
+        """From which a process is connected to the backend."""
+        sockets = connected_sockets(self.backend.port)
+        return frozenset(sockets[inode] for inode in open_sockets(pid) if inode in sockets)
 
     def settle(self, seconds=20.0):
         """Waits until all requests are over and all spans exported or dropped; the ledger of that
@@ -115,12 +119,12 @@ class TracedNginx(Nginx):
 
 
 def connected_sockets(port):
-    """The inodes of all that are connected to a loopback port."""
-    found = set()
+    """{inode: its own port} of all that are connected to a loopback port."""
+    found = {}
     for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         if fields[3] == ESTABLISHED and int(fields[2].split(":")[1], 16) == port:
-            found.add(fields[9])
+            found[fields[9]] = int(fields[1].split(":")[1], 16)
     return found
 
 
