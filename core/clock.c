@@ -14,7 +14,7 @@ static uint64_t read_unix_ns(const struct clock *clock)
     return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 }
 
-void clock_measure(struct clock *clock, uint64_t monotonic_ns)
+void clock_measure(struct clock *clock)
 {
     /* The wall clock is read between two monotonic readings and set against their middle. */
     uint64_t before_ns = clock_monotonic_ns(clock);
@@ -24,11 +24,11 @@ void clock_measure(struct clock *clock, uint64_t monotonic_ns)
 
     /* Relaxed: see clock_unix_ns. */
     atomic_store_explicit(&clock->offset_ns, unix_ns - middle_ns, memory_order_relaxed);
-    atomic_store_explicit(&clock->measured_ns, monotonic_ns, memory_order_relaxed);
+    atomic_store_explicit(&clock->measured_ns, before_ns, memory_order_relaxed);
 }
 
 void clock_init(struct clock *clock, const struct tracez_clock *source)
 {
     clock->source = *source;
-    clock_measure(clock, clock_monotonic_ns(clock));
+    clock_measure(clock);
 }

@@ -20,7 +20,7 @@ struct clock {
 void clock_init(struct clock *clock, const struct tracez_clock *source);
 
 /* Measures the offset again. Any thread; two at once are harmless, both measure the same. */
-void clock_measure(struct clock *clock, uint64_t monotonic_ns);
+void clock_measure(struct clock *clock);
 
 static inline uint64_t clock_monotonic_ns(const struct clock *clock)
 {
@@ -33,14 +33,14 @@ static inline uint64_t clock_monotonic_ns(const struct clock *clock)
     return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 }
 
-/* The wall clock at a moment of the monotonic clock that is now, or was less than a second ago. */
+/* The wall clock at a moment of the monotonic clock, now or in the past. */
 static inline uint64_t clock_unix_ns(struct clock *clock, uint64_t monotonic_ns)
 {
     /* Relaxed: each word stands for itself; an offset from a moment ago is as good. */
     uint64_t measured_ns = atomic_load_explicit(&clock->measured_ns, memory_order_relaxed);
 
-    if (monotonic_ns - measured_ns > 1000000000U) {
-        clock_measure(clock, monotonic_ns);
+    if (monotonic_ns > measured_ns + 1000000000U) {
+        clock_measure(clock);
     }
     return monotonic_ns + atomic_load_explicit(&clock->offset_ns, memory_order_relaxed);
 }

@@ -62,10 +62,10 @@ void sampler_decide_by_parent(const struct tracez_sampler *sampler,
 {
     const struct tracez_sampler *root = sampler->state;
 
-    if (query->parent == NULL) {
-        root->decide(root, query, decision);
-    } else {
+    if (sampler_follows(query->parent)) {
         *decision = sampler_by_parent(query->parent);
+    } else {
+        root->decide(root, query, decision);
     }
 }
 

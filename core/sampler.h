@@ -35,13 +35,18 @@ static inline struct tracez_sampling_decision sampler_by_parent(const struct tra
     return (struct tracez_sampling_decision){keep, keep, keep ? 1.0 : 0.0, 0, "parent"};
 }
 
+static inline bool sampler_follows(const struct tracez_context *parent)
+{
+    return parent != NULL && (parent->flags & TRACEZ_FLAG_UNDECIDED) == 0;
+}
+
 /* False: the sampler has to be called. */
 static inline bool sampler_is_usual(const struct tracez_sampler *sampler,
                                     const struct tracez_context *parent,
                                     struct tracez_sampling_decision *decision)
 {
     if (sampler->decide == sampler_decide_by_parent) {
-        if (parent != NULL) {
+        if (sampler_follows(parent)) {
             *decision = sampler_by_parent(parent);
             return true;
         }

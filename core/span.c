@@ -78,11 +78,11 @@ static inline void hand_out(struct tracez_context *to, const struct tracez_conte
 
 static __attribute__((noinline)) struct tracez_sampling_decision
 ask(const struct tracez_sampler *sampler, const struct tracez_span_options *options,
-    struct tracez_text name, const struct tracez_context *parent, const struct tracez_context *own)
+    struct tracez_text name, const struct tracez_context *caller, const struct tracez_context *own)
 {
     struct tracez_sampling_decision decision = {0};
     const struct tracez_sampling_query query = {
-        .parent = parent,
+        .parent = caller,
         .trace_id = own->trace_id,
         .kind = kind_of(options),
         .name = name,
@@ -92,9 +92,12 @@ ask(const struct tracez_sampler *sampler, const struct tracez_span_options *opti
     return decision;
 }
 
-static void set_times(struct tracez_tracer *tracer, struct slot *slot, uint64_t start_unix_ns)
+static void set_times(struct tracez_tracer *tracer, struct slot *slot,
+                      const struct tracez_span_options *options)
 {
-    uint64_t monotonic_ns = clock_monotonic_ns(&tracer->clock);
+    uint64_t start_unix_ns = options->start_unix_ns;
+    uint64_t monotonic_ns = options->start_monotonic_ns != 0 ? options->start_monotonic_ns
+                                                             : clock_monotonic_ns(&tracer->clock);
     uint64_t unix_ns = clock_unix_ns(&tracer->clock, monotonic_ns);
     uint64_t ago_ns = 0;
 
@@ -154,7 +157,7 @@ static inline void fill_slot(struct slot *slot, const struct tracez_span_options
     *record = (struct record_header){
         .version = RECORD_VERSION,
         .kind = (uint8_t)kind_of(options),
-        .flags = own->flags,
+        .flags = own->flags & (TRACEZ_FLAG_SAMPLED | TRACEZ_FLAG_RANDOM),
         .resource = (uint16_t)resource_row(tracer, options->resource),
     };
     ids_copy_trace(record->trace_id, own->trace_id);
@@ -167,7 +170,7 @@ static inline void fill_slot(struct slot *slot, const struct tracez_span_options
     if (own->tracestate_bytes > 0 || own->threshold != 0) {
         append_tracestate(slot, own);
     }
-    set_times(tracer, slot, options->start_unix_ns);
+    set_times(tracer, slot, options);
 }
 
 static inline __attribute__((always_inline)) struct tracez_span
@@ -202,6 +205,26 @@ pass_through(const struct tracez_context *parent, struct tracez_context *own_con
     return (struct tracez_span){0};
 }
 
+/* Whose decision counts: the parent's, or that of a caller who sent no more than one, no ids (B3).
+ */
+static inline const struct tracez_context *caller_of(const struct tracez_context *given,
+                                                     const struct tracez_context *parent)
+{
+    return parent == NULL && given != NULL && given->is_remote ? given : parent;
+}
+
+static inline uint8_t flags_of(const struct tracez_context *parent,
+                               const struct tracez_context *caller, bool is_sampled)
+{
+    uint8_t flags = parent != NULL ? parent->flags & TRACEZ_FLAG_RANDOM : TRACEZ_FLAG_RANDOM;
+
+    if (is_sampled) {
+        flags |= TRACEZ_FLAG_SAMPLED;
+        flags |= caller != NULL ? caller->flags & TRACEZ_FLAG_DEBUG : 0;
+    }
+    return flags;
+}
+
 /* What the two forms of start are given. */
 struct start {
     const struct tracez_span_options *options;
@@ -224,6 +247,7 @@ start_span(struct tracez_tracer *tracer, const struct start *start,
            struct tracez_context *own_context)
 {
     const struct tracez_context *parent = context_is_valid(start->parent) ? start->parent : NULL;
+    const struct tracez_context *caller = caller_of(start->parent, parent);
     struct tracez_sampling_decision decision;
     struct tracez_span span = {0};
     struct tracez_context own;
@@ -234,12 +258,11 @@ start_span(struct tracez_tracer *tracer, const struct start *start,
     const struct tracez_sampler *sampler =
         start->sampler != NULL ? start->sampler : &tracer->sampler;
     set_own_context(&own, parent);
-    if (!sampler_is_usual(sampler, parent, &decision)) {
-        decision = ask(sampler, start->options, name_of(start), parent, &own);
+    if (!sampler_is_usual(sampler, caller, &decision)) {
+        decision = ask(sampler, start->options, name_of(start), caller, &own);
         own.threshold = decision.threshold != 0 ? decision.threshold : own.threshold;
     }
-    own.flags = parent != NULL ? parent->flags & TRACEZ_FLAG_RANDOM : TRACEZ_FLAG_RANDOM;
-    own.flags |= decision.sampled ? TRACEZ_FLAG_SAMPLED : 0;
+    own.flags = flags_of(parent, caller, decision.sampled);
     if (decision.record) {
         span = start_recording(tracer, start->options, name_of(start), parent, &own);
     } else {

@@ -198,6 +198,11 @@ void tracez_tracer_stats(const struct tracez_tracer *tracer, struct tracez_stats
     memcpy(stats, &sum, sum.struct_bytes < sizeof(sum) ? sum.struct_bytes : sizeof(sum));
 }
 
+uint64_t tracez_tracer_now_ns(const struct tracez_tracer *tracer)
+{
+    return clock_monotonic_ns(&tracer->clock);
+}
+
 void tracez_tracer_take_over(struct tracez_tracer *tracer, uint32_t writer)
 {
     if (!tracer->has_fixed_writer || writer >= TRACEZ_WRITERS_MAX || tracer_is_inert(tracer)) {

@@ -73,6 +73,11 @@ struct tracez_error {
 /* "a value is out of its range" for TRACEZ_INVALID. A static string, never NULL. [any] */
 TRACEZ_API const char *tracez_result_text(enum tracez_result result);
 
+struct tracez_text {
+    const char *text; /* borrowed; need not end in NUL, may hold any byte */
+    size_t bytes;
+};
+
 /* ---- Context --------------------------------------------------------------------------------- */
 
 #define TRACEZ_TRACE_ID_BYTES 16
@@ -83,6 +88,10 @@ TRACEZ_API const char *tracez_result_text(enum tracez_result result);
 /* W3C Trace Context level 2, section 3.2.2.5. */
 #define TRACEZ_FLAG_SAMPLED 0x01
 #define TRACEZ_FLAG_RANDOM 0x02
+
+/* What B3 says beyond that; kept in this process, never part of a traceparent. */
+#define TRACEZ_FLAG_DEBUG 0x40     /* sampled, whatever anybody's rate */
+#define TRACEZ_FLAG_UNDECIDED 0x80 /* the caller leaves it to us to sample or not */
 
 /* One span's identity as it travels. All zero means: no context. */
 struct tracez_context {
@@ -110,6 +119,25 @@ TRACEZ_API bool tracez_context_parse_traceparent(struct tracez_context *context,
 TRACEZ_API bool tracez_context_parse_tracestate(struct tracez_context *context, const char *text,
                                                 size_t text_bytes);
 
+/* Reads one b3 header value (openzipkin/b3-propagation, single header). False, and *context zeroed,
+ * when it is malformed. A decision without ids ("0", "1", "d") is a context whose ids are zero: as
+ * the parent of a span it begins a trace, and is obeyed. [any] */
+TRACEZ_API bool tracez_context_parse_b3(struct tracez_context *context, const char *text,
+                                        size_t text_bytes);
+
+/* The values of X-B3-TraceId, X-B3-SpanId, X-B3-Sampled and X-B3-Flags; empty where there is none.
+ */
+struct tracez_b3_headers {
+    struct tracez_text trace_id;
+    struct tracez_text span_id;
+    struct tracez_text sampled;
+    struct tracez_text flags;
+};
+
+/* The same of several headers. [any] */
+TRACEZ_API bool tracez_context_parse_b3_headers(struct tracez_context *context,
+                                                const struct tracez_b3_headers *headers);
+
 /* Writes "00-{trace id}-{span id}-{flags}" with a NUL. [any] */
 TRACEZ_API void tracez_context_format_traceparent(const struct tracez_context *context,
                                                   char text[TRACEZ_TRACEPARENT_TEXT_BYTES]);
@@ -132,11 +160,6 @@ enum tracez_tag_type {
     TRACEZ_TAG_DOUBLE = 3,
     TRACEZ_TAG_BOOL = 4,
     TRACEZ_TAG_STRINGS = 5 /* an array of strings */
-};
-
-struct tracez_text {
-    const char *text; /* borrowed; need not end in NUL, may hold any byte */
-    size_t bytes;
 };
 
 struct tracez_tag {
@@ -165,7 +188,7 @@ enum tracez_span_kind { /* OTLP's numbers */
 };
 
 struct tracez_sampling_query {
-    const struct tracez_context *parent; /* NULL for a root */
+    const struct tracez_context *parent; /* NULL for a root; without ids: only a decision came in */
     const uint8_t *trace_id;             /* 16 bytes: the parent's, or the new one */
     enum tracez_span_kind kind;
     struct tracez_text name;
@@ -202,7 +225,8 @@ TRACEZ_API struct tracez_sampler tracez_sampler_never(void);
  * (NaN: 0). */
 TRACEZ_API struct tracez_sampler tracez_sampler_ratio(double rate);
 
-/* Follows the parent's sampled flag; asks root (borrowed while in use) where there is no parent. */
+/* Follows the parent's sampled flag; asks root (borrowed while in use) where there is no parent, or
+ * one that left it undecided. */
 TRACEZ_API struct tracez_sampler tracez_sampler_parent_based(const struct tracez_sampler *root);
 
 /* ---- Tracer ---------------------------------------------------------------------------------- */
@@ -305,6 +329,10 @@ tracez_tracer_create(const struct tracez_config *config, struct tracez_tracer **
  * is void after this. NULL is fine. [setup] */
 TRACEZ_API void tracez_tracer_destroy(struct tracez_tracer *tracer);
 
+/* The tracer's monotonic clock: a moment for options.start_monotonic_ns, so that a span whose start
+ * was taken before it was known to be one costs no clock read more. [any] */
+TRACEZ_API uint64_t tracez_tracer_now_ns(const struct tracez_tracer *tracer);
+
 /* For memory that is shared: ends what the writer of a process that died left unfinished. Its live
  * spans are counted as TRACEZ_DROP_WORKER_LOST, and what it had locked in the buffer is freed.
  * Nobody else may use that writer meanwhile, and nobody but the caller may before it is done; done
@@ -354,12 +382,13 @@ struct tracez_span {
 struct tracez_span_options {
     enum tracez_span_kind kind;                /* 0: INTERNAL */
     struct tracez_text name;                   /* copied */
-    const struct tracez_context *parent;       /* borrowed; NULL or invalid: a root */
+    const struct tracez_context *parent;       /* borrowed; NULL or without ids: a root */
     const struct tracez_sampler *sampler;      /* borrowed; NULL: the tracer's */
     struct tracez_collector *collector;        /* NULL: the first that wants it */
     uint32_t resource;                         /* index into config.resources */
     uint32_t max_tag_bytes;                    /* 0: the tracer's; else 16 to 32000 */
     uint64_t start_unix_ns;                    /* 0: now */
+    uint64_t start_monotonic_ns;               /* likewise, as tracez_tracer_now_ns gave it out */
     struct tracez_sampling_decision *decision; /* optional: filled in */
 };
 
