@@ -7,32 +7,11 @@
  *
  * A parent's parent is looked at only to be valid; nothing of it is kept. */
 #include "hex.h"
-
-#include <tracez/tracez.h>
-
-#include <string.h>
+#include "text.h"
 
 #define TRACE_ID_CHARACTERS 32
 #define TRACE_ID_CHARACTERS_SHORT 16
 #define SPAN_ID_CHARACTERS 16
-
-static struct tracez_text trim(struct tracez_text text)
-{
-    while (text.bytes > 0 && (text.text[0] == ' ' || text.text[0] == '\t')) {
-        text.text++;
-        text.bytes--;
-    }
-    while (text.bytes > 0 &&
-           (text.text[text.bytes - 1] == ' ' || text.text[text.bytes - 1] == '\t')) {
-        text.bytes--;
-    }
-    return text;
-}
-
-static bool equals(struct tracez_text text, const char *expected)
-{
-    return text.bytes == strlen(expected) && memcmp(text.text, expected, text.bytes) == 0;
-}
 
 /* ---- The parts ------------------------------------------------------------------------------- */
 
@@ -53,11 +32,11 @@ static bool parse_span_id(uint8_t span_id[TRACEZ_SPAN_ID_BYTES], struct tracez_t
 /* "0", "1", or "d" for debug, which implies sampled. */
 static bool parse_decision(struct tracez_context *context, struct tracez_text text)
 {
-    if (equals(text, "1")) {
+    if (text_equals(text, "1")) {
         context->flags = TRACEZ_FLAG_SAMPLED;
-    } else if (equals(text, "d")) {
+    } else if (text_equals(text, "d")) {
         context->flags = TRACEZ_FLAG_SAMPLED | TRACEZ_FLAG_DEBUG;
-    } else if (equals(text, "0")) {
+    } else if (text_equals(text, "0")) {
         context->flags = 0;
     } else {
         return false;
@@ -105,7 +84,7 @@ static bool parse_single(struct tracez_context *context, struct tracez_text text
 bool tracez_context_parse_b3(struct tracez_context *context, const char *text, size_t text_bytes)
 {
     *context = (struct tracez_context){0};
-    if (!parse_single(context, trim((struct tracez_text){text, text_bytes}))) {
+    if (!parse_single(context, text_trim((struct tracez_text){text, text_bytes}))) {
         *context = (struct tracez_context){0};
         return false;
     }
@@ -118,15 +97,15 @@ bool tracez_context_parse_b3(struct tracez_context *context, const char *text, s
 /* Older tracers say true and false. */
 static bool parse_sampled(struct tracez_context *context, const struct tracez_b3_headers *headers)
 {
-    struct tracez_text sampled = trim(headers->sampled);
+    struct tracez_text sampled = text_trim(headers->sampled);
 
-    if (equals(trim(headers->flags), "1")) {
+    if (text_equals(text_trim(headers->flags), "1")) {
         context->flags = TRACEZ_FLAG_SAMPLED | TRACEZ_FLAG_DEBUG;
     } else if (sampled.bytes == 0) {
         context->flags = TRACEZ_FLAG_UNDECIDED;
-    } else if (equals(sampled, "1") || equals(sampled, "true")) {
+    } else if (text_equals(sampled, "1") || text_equals(sampled, "true")) {
         context->flags = TRACEZ_FLAG_SAMPLED;
-    } else if (equals(sampled, "0") || equals(sampled, "false")) {
+    } else if (text_equals(sampled, "0") || text_equals(sampled, "false")) {
         context->flags = 0;
     } else {
         return false;
@@ -142,8 +121,8 @@ static bool parse_multi(struct tracez_context *context, const struct tracez_b3_h
     if (headers->trace_id.bytes == 0 && headers->span_id.bytes == 0) {
         return context->flags != TRACEZ_FLAG_UNDECIDED;
     }
-    return parse_trace_id(context, trim(headers->trace_id)) &&
-           parse_span_id(context->span_id, trim(headers->span_id)) &&
+    return parse_trace_id(context, text_trim(headers->trace_id)) &&
+           parse_span_id(context->span_id, text_trim(headers->span_id)) &&
            tracez_context_is_valid(context);
 }
 

@@ -147,7 +147,8 @@ bool span_find_tag(const struct tracez_record *record, const char *key, struct t
 
 void assert_text(struct tracez_text text, const char *expected)
 {
-    ck_assert_msg(text.bytes == strlen(expected) && memcmp(text.text, expected, text.bytes) == 0,
+    ck_assert_msg(text.bytes == strlen(expected) &&
+                      (text.bytes == 0 || memcmp(text.text, expected, text.bytes) == 0),
                   "\"%.*s\" (%zu bytes), expected \"%s\"", (int)text.bytes,
                   text.bytes == 0 ? "" : text.text, text.bytes, expected);
 }
