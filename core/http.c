@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define REDACTED_TEXT "REDACTED"
+#define SPAN_NAME_BYTES_MAX 1024
 #define QUERY_BYTES_MAX 8192 /* of a redacted query; the rest is cut */
 
 #define TEXT_OF(literal)                                                                           \
@@ -336,6 +337,17 @@ void tracez_http_tag_request(struct tracez_span span, const struct tracez_http_r
         set_query(slot, request);
     }
     span_unlock(slot, span);
+}
+
+void tracez_http_set_route(struct tracez_span span, struct tracez_text method,
+                           struct tracez_text route)
+{
+    char name[SPAN_NAME_BYTES_MAX];
+
+    if (tracez_span_is_recording(span)) {
+        tracez_span_set_bytes(span, TRACEZ_KEY(HTTP_ROUTE), route.text, route.bytes);
+        tracez_span_set_name(span, name, tracez_http_span_name(method, route, name, sizeof(name)));
+    }
 }
 
 bool tracez_http_status_is_error(enum tracez_span_kind kind, int status_code)

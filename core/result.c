@@ -34,16 +34,33 @@ const char *tracez_drop_text(enum tracez_drop reason)
     return (size_t)reason < COUNT_OF(drop_texts) ? drop_texts[reason] : "unknown";
 }
 
+static void fill(struct tracez_error *error, enum tracez_result result, const char *format,
+                 va_list arguments)
+{
+    if (error != NULL) {
+        error->result = result;
+        vsnprintf(error->text, sizeof(error->text), format, arguments);
+    }
+}
+
 enum tracez_result fail(struct tracez_error *error, enum tracez_result result, const char *format,
                         ...)
 {
     va_list arguments;
 
-    if (error != NULL) {
-        error->result = result;
-        va_start(arguments, format);
-        vsnprintf(error->text, sizeof(error->text), format, arguments);
-        va_end(arguments);
-    }
+    va_start(arguments, format);
+    fill(error, result, format, arguments);
+    va_end(arguments);
+    return result;
+}
+
+enum tracez_result tracez_error_fill(struct tracez_error *error, enum tracez_result result,
+                                     const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    fill(error, result, format, arguments);
+    va_end(arguments);
     return result;
 }

@@ -135,6 +135,10 @@ struct tracez_http_request {
 TRACEZ_API void tracez_http_tag_request(struct tracez_span span,
                                         const struct tracez_http_request *request);
 
+/* Names the route of a request whose span has started: a tag, and part of the span's name. */
+TRACEZ_API void tracez_http_set_route(struct tracez_span span, struct tracez_text method,
+                                      struct tracez_text route);
+
 /* error.type of a response that did not go out whole. */
 #define TRACEZ_HTTP_CLIENT_ABORTED "client_aborted"
 #define TRACEZ_HTTP_TIMEOUT "timeout"

@@ -73,6 +73,12 @@ struct tracez_error {
 /* "a value is out of its range" for TRACEZ_INVALID. A static string, never NULL. [any] */
 TRACEZ_API const char *tracez_result_text(enum tracez_result result);
 
+/* For adapters: fills error, which may be NULL, and returns result, so that a check can end in
+ * `return tracez_error_fill(...)`. [any] */
+TRACEZ_API enum tracez_result tracez_error_fill(struct tracez_error *error,
+                                                enum tracez_result result, const char *format, ...)
+    TRACEZ_PRINTF(3, 4);
+
 struct tracez_text {
     const char *text; /* borrowed; need not end in NUL, may hold any byte */
     size_t bytes;
