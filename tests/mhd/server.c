@@ -33,6 +33,12 @@ struct state {
     bool is_answered;
 };
 
+/* A suspended request. */
+struct waiting {
+    struct MHD_Connection *connection;
+    const char *url;
+};
+
 struct server {
     struct tracez_tracer *tracer;
     struct tracez_mhd *tracing;
@@ -48,10 +54,10 @@ struct server {
     pthread_mutex_t lock; /* all below */
     pthread_cond_t changed;
     bool is_stopping;
-    struct MHD_Connection *waiting[WAITING_MAX]; /* suspended */
-    const char *waiting_urls[WAITING_MAX];
+    struct waiting waiting[WAITING_MAX];
     size_t waiting_count;
     size_t states;
+    uint64_t logged;
     FILE *story;
     char *story_text;
     size_t story_bytes;
@@ -232,35 +238,49 @@ static enum MHD_Result answer(struct server *server, struct MHD_Connection *conn
 
 /* ---- Suspended requests ---------------------------------------------------------------------- */
 
-static void suspend(struct server *server, struct MHD_Connection *connection, const char *url)
+static void answer_suspended(struct server *server, const struct waiting *waiting)
 {
-    MHD_suspend_connection(connection);
-    pthread_mutex_lock(&server->lock);
-    ck_assert_uint_lt(server->waiting_count, WAITING_MAX);
-    server->waiting[server->waiting_count] = connection;
-    server->waiting_urls[server->waiting_count] = url;
-    server->waiting_count++;
-    pthread_cond_broadcast(&server->changed);
-    pthread_mutex_unlock(&server->lock);
+    answer(server, waiting->connection, waiting->url);
+    MHD_resume_connection(waiting->connection);
 }
 
-/* With the lock. */
-static void answer_waiting(struct server *server)
+/* No lock of ours is held around calls of libmicrohttpd, which calls us with locks of its own. */
+static void suspend(struct server *server, struct MHD_Connection *connection, const char *url)
 {
-    for (size_t i = 0; i < server->waiting_count; i++) {
-        struct MHD_Connection *connection = server->waiting[i];
+    const struct waiting waiting = {connection, url};
 
-        answer(server, connection, server->waiting_urls[i]);
-        MHD_resume_connection(connection);
+    MHD_suspend_connection(connection);
+    pthread_mutex_lock(&server->lock);
+    bool may_wait = !server->is_stopping;
+    if (may_wait) {
+        ck_assert_uint_lt(server->waiting_count, WAITING_MAX);
+        server->waiting[server->waiting_count++] = waiting;
+        pthread_cond_broadcast(&server->changed);
     }
-    server->waiting_count = 0;
+    pthread_mutex_unlock(&server->lock);
+    if (!may_wait) {
+        answer_suspended(server, &waiting);
+    }
+}
+
+static bool take_waiting(struct server *server, struct waiting *waiting)
+{
+    pthread_mutex_lock(&server->lock);
+    bool is_taken = server->waiting_count > 0;
+    if (is_taken) {
+        *waiting = server->waiting[--server->waiting_count];
+    }
+    pthread_mutex_unlock(&server->lock);
+    return is_taken;
 }
 
 void server_release(struct server *server)
 {
-    pthread_mutex_lock(&server->lock);
-    answer_waiting(server);
-    pthread_mutex_unlock(&server->lock);
+    struct waiting waiting;
+
+    while (take_waiting(server, &waiting)) {
+        answer_suspended(server, &waiting);
+    }
 }
 
 size_t server_waiting(struct server *server)
@@ -274,14 +294,17 @@ size_t server_waiting(struct server *server)
 static void *run_answerer(void *state)
 {
     struct server *server = state;
+    bool is_stopping = false;
 
-    pthread_mutex_lock(&server->lock);
-    while (!server->is_stopping) {
-        answer_waiting(server);
-        pthread_cond_wait(&server->changed, &server->lock);
+    while (!is_stopping) {
+        pthread_mutex_lock(&server->lock);
+        while (!server->is_stopping && server->waiting_count == 0) {
+            pthread_cond_wait(&server->changed, &server->lock);
+        }
+        is_stopping = server->is_stopping;
+        pthread_mutex_unlock(&server->lock);
+        server_release(server);
     }
-    answer_waiting(server);
-    pthread_mutex_unlock(&server->lock);
     return NULL;
 }
 
@@ -301,6 +324,9 @@ static void *log_uri(void *cls, const char *uri, struct MHD_Connection *connecti
 
     (void)connection;
     tell(server, "log %s\n", uri != NULL ? uri : "(null)");
+    pthread_mutex_lock(&server->lock);
+    server->logged++;
+    pthread_mutex_unlock(&server->lock);
     state->is_logged = true;
     return state;
 }
@@ -329,8 +355,9 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
         return MHD_YES;
     }
     state->is_answered = true;
-    if (strcmp(url, "/no") != 0 &&
-        (strcmp(url, "/wait") == 0 || server->mode == SERVER_SUSPENDING)) {
+    bool waits =
+        strcmp(url, "/wait") == 0 || (server->mode == SERVER_SUSPENDING && strcmp(url, "/no") != 0);
+    if (waits) {
         suspend(server, connection, url);
         return MHD_YES;
     }
@@ -547,6 +574,14 @@ void server_free(struct server *server)
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
     free(server);
+}
+
+uint64_t server_logged(struct server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    uint64_t logged = server->logged;
+    pthread_mutex_unlock(&server->lock);
+    return logged;
 }
 
 uint16_t server_port(const struct server *server)

@@ -72,6 +72,9 @@ char *server_take_story(struct server *server);
 /* Waits until the story has this text; the test fails at the deadline. */
 void server_wait_story(struct server *server, const char *text);
 
+/* Calls of the application's own URI logger. */
+uint64_t server_logged(struct server *server);
+
 /* States that the application made and has not freed. */
 size_t server_states(struct server *server);
 

@@ -37,12 +37,12 @@ static char *receive_all(int fd)
     return text;
 }
 
-/* The Date header differs from one second to the next. */
-static void cut_date(char *answer)
+/* The Date header differs from one second to the next. Some answers of libmicrohttpd come twice. */
+static void cut_dates(char *answer)
 {
-    char *date = strstr(answer, "\r\nDate:");
+    char *date;
 
-    if (date != NULL) {
+    while ((date = strstr(answer, "\r\nDate:")) != NULL) {
         char *end = strstr(date + 2, "\r\n");
         memmove(date, end, strlen(end) + 1);
     }
@@ -89,7 +89,7 @@ static struct record record_of(const struct server_options *options, size_t occu
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     client_send(fd, request, strlen(request));
     record.answer = receive_all(fd);
-    cut_date(record.answer);
+    cut_dates(record.answer);
     close(fd);
     release(server, fds, occupied);
     server_stop(server);
