@@ -22,17 +22,14 @@ bool table_init(struct table *table, uint32_t connections_max)
     table->hash_shift = 64 - bits;
     table->groups =
         aligned_alloc(sizeof(struct table_group), table->group_count * sizeof(struct table_group));
-    table->places =
-        mmap(NULL, table->group_count * TABLE_GROUP_PLACES * TABLE_PLACE_BYTES,
-             PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (table->places == MAP_FAILED) {
-        table->places = NULL;
-    }
-    if (table->groups == NULL || table->places == NULL) {
+    if (table->groups == NULL) {
         return false;
     }
     memset(table->groups, 0, table->group_count * sizeof(struct table_group));
-    return true;
+    void *places = mmap(NULL, table->group_count * TABLE_GROUP_PLACES * TABLE_PLACE_BYTES,
+                        PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    table->places = places == MAP_FAILED ? NULL : places;
+    return table->places != NULL;
 }
 
 void table_deinit(struct table *table)

@@ -119,7 +119,7 @@ static void leave_somewhere(struct server *server, unsigned *seed)
     if (rand_r(seed) % 2 == 0) {
         client_send(fd, ask + first, strlen(ask) - first);
     }
-    while (answer-- > 0 && poll(&readable, 1, 1) > 0 && recv(fd, bytes, sizeof(bytes), 0) > 0) {
+    while (answer-- > 0 && poll(&readable, 1, 5) > 0 && recv(fd, bytes, sizeof(bytes), 0) > 0) {
     }
     if (rand_r(seed) % 2 == 0) {
         client_reset(fd);
@@ -158,7 +158,7 @@ START_TEST(clients_that_leave_at_every_stage_end_their_requests_once)
     struct tracez_stats stats = books(server_tracer(server));
 
     ck_assert_uint_eq(stats.requests, server_logged(server));
-    ck_assert_uint_ge(stats.requests, ABORTS / 4);
+    ck_assert_uint_ge(stats.requests, ABORTS / 10);
     ck_assert_uint_eq(stats.traced, stats.requests);
     ck_assert_uint_eq(stats.live, 0);
     ck_assert_uint_eq(stats.not_kept, 0);
