@@ -8,10 +8,14 @@ include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/tracez")
 set(pkgconfig_dir "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 
-# tracez_install_library(<target> DESCRIPTION <text> [LIBS <flags>] [REQUIRES <modules>] [REQUIRES_PRIVATE <modules>])
+# tracez_install_library(<target> DESCRIPTION <text> [EXPORT <set>] [LIBS_PRIVATE <flags>] [REQUIRES <modules>]
+#                        [REQUIRES_PRIVATE <modules>])
 function(tracez_install_library target)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "DESCRIPTION;LIBS_PRIVATE;REQUIRES;REQUIRES_PRIVATE" "")
-  install(TARGETS ${target} ${target}_shared EXPORT tracez
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "DESCRIPTION;EXPORT;LIBS_PRIVATE;REQUIRES;REQUIRES_PRIVATE" "")
+  if(NOT arg_EXPORT)
+    set(arg_EXPORT tracez)
+  endif()
+  install(TARGETS ${target} ${target}_shared EXPORT ${arg_EXPORT}
     FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
   get_target_property(arg_NAME ${target} OUTPUT_NAME)
@@ -28,6 +32,15 @@ tracez_install_library(tracez_exporter
   DESCRIPTION "Sends tracez spans to a tracing backend from a background thread"
   REQUIRES "tracez = ${PROJECT_VERSION}"
   REQUIRES_PRIVATE "libcurl, zlib, jansson")
+
+# A set of its own, so that who has no libmicrohttpd can use the rest.
+if(TARGET tracez_mhd)
+  tracez_install_library(tracez_mhd
+    DESCRIPTION "HTTP tracing for applications of libmicrohttpd"
+    EXPORT tracezMhd
+    REQUIRES "tracez = ${PROJECT_VERSION}, libmicrohttpd >= 0.9.75")
+  install(EXPORT tracezMhd NAMESPACE tracez:: FILE tracezMhdTargets.cmake DESTINATION ${package_dir})
+endif()
 
 install(EXPORT tracez NAMESPACE tracez:: FILE tracezTargets.cmake DESTINATION ${package_dir})
 configure_package_config_file(cmake/tracezConfig.cmake.in tracezConfig.cmake INSTALL_DESTINATION ${package_dir})

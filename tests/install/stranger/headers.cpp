@@ -6,6 +6,9 @@
 #include <tracez/keys.h>
 #include <tracez/reader.h>
 #include <tracez/tracez.h>
+#ifdef WITH_MHD
+#include <tracez/mhd.h>
+#endif
 
 int main()
 {
@@ -20,6 +23,17 @@ int main()
         tracez_tracer_create(&config, &tracer, &error) != TRACEZ_OK) {
         return 1;
     }
+#ifdef WITH_MHD
+    tracez_mhd_config mhd_config;
+    tracez_mhd *tracing = nullptr;
+
+    tracez_mhd_config_init(&mhd_config);
+    mhd_config.tracer = tracer;
+    if (tracez_mhd_create(&mhd_config, &tracing, &error) != TRACEZ_OK) {
+        return 1;
+    }
+    tracez_mhd_destroy(tracing);
+#endif
     tracez_span span = tracez_span_start(tracer, TRACEZ_KIND_INTERNAL, "span", nullptr, nullptr);
     bool is_recording = tracez_span_is_recording(span);
     tracez_span_set_string(span, TRACEZ_KEY(URL_PATH), tracez_http_method({"GET", 3}));
