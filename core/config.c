@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define LIVE_SPANS_DEFAULT 4096
-#define LIVE_SPANS_MAX (1U << 20)
 #define SPAN_BYTES_DEFAULT 16384
 #define SPAN_BYTES_MIN 2048
 #define SPAN_BYTES_MAX 65536
@@ -23,8 +22,8 @@ void tracez_config_init_bytes(struct tracez_config *config, size_t struct_bytes)
         .live_spans_max = LIVE_SPANS_DEFAULT,
         .span_bytes_max = SPAN_BYTES_DEFAULT,
         .max_tag_bytes = TAG_BYTES_DEFAULT,
-        .sampler = tracez_sampler_parent_based(NULL),
         .lanes = 1,
+        .sample_rate = 1,
     };
 
     memset(config, 0, struct_bytes);
@@ -56,12 +55,19 @@ size_t config_resource_count(const struct tracez_config *config)
     return config->resources == NULL ? 1 : config->resource_count;
 }
 
-struct tracez_resource config_resource(const struct tracez_config *config, size_t index)
+struct tracez_resource config_resource(const struct tracez_config *config, size_t index,
+                                       struct attributes *attributes)
 {
     if (config->resources != NULL) {
         return config->resources[index];
     }
-    return (struct tracez_resource){.service_name = config->service_name};
+    (void)attributes_read(attributes, config->resource_attributes);
+    return (struct tracez_resource){
+        .service_name =
+            config->service_name != NULL ? config->service_name : attributes->service_name,
+        .tags = attributes->tags,
+        .tag_count = attributes->count,
+    };
 }
 
 static enum tracez_result check_range(const char *name, uint32_t value, uint32_t min, uint32_t max,
@@ -101,6 +107,20 @@ static enum tracez_result check_collectors(const struct tracez_config *config,
     return TRACEZ_OK;
 }
 
+static enum tracez_result check_attributes(const struct tracez_config *config,
+                                           struct tracez_error *error)
+{
+    struct attributes attributes;
+    const char *wrong = attributes_read(&attributes, config->resource_attributes);
+
+    if (wrong != NULL) {
+        return fail(error, TRACEZ_INVALID,
+                    "resource_attributes \"%.80s\" rejected: %s; it must be key=value,key=value",
+                    config->resource_attributes, wrong);
+    }
+    return TRACEZ_OK;
+}
+
 static enum tracez_result check_memory(const struct tracez_config *config,
                                        struct tracez_error *error)
 {
@@ -125,7 +145,7 @@ enum tracez_result config_check(const struct tracez_config *config, struct trace
                     config->struct_bytes);
     }
     if (config->collectors == NULL) {
-        result = check_range("spans_max", config->spans_max, 1, 1U << 24, error);
+        result = check_range("spans_max", config->spans_max, SPANS_MIN, SPANS_MAX, error);
     } else {
         result = check_range(
             "collector_count",
@@ -140,7 +160,8 @@ enum tracez_result config_check(const struct tracez_config *config, struct trace
             1, TRACEZ_RESOURCES_MAX, error);
     }
     if (result == TRACEZ_OK) {
-        result = check_range("live_spans_max", config->live_spans_max, 1, LIVE_SPANS_MAX, error);
+        result = check_range("live_spans_max", config->live_spans_max, LIVE_SPANS_MIN,
+                             LIVE_SPANS_MAX, error);
     }
     if (result == TRACEZ_OK) {
         result = check_range("span_bytes_max", config->span_bytes_max, SPAN_BYTES_MIN,
@@ -153,12 +174,14 @@ enum tracez_result config_check(const struct tracez_config *config, struct trace
     if (result == TRACEZ_OK) {
         result = check_range("lanes", config->lanes, 1, TRACEZ_LANES_MAX, error);
     }
-    if (result == TRACEZ_OK && config->sampler.decide == NULL) {
-        result = fail(error, TRACEZ_INVALID, "sampler rejected: it has no decide function");
+    if (result == TRACEZ_OK && !(config->sample_rate >= 0 && config->sample_rate <= 1)) {
+        result =
+            fail(error, TRACEZ_INVALID, "sample_rate %g rejected: 0 to 1", config->sample_rate);
     }
     if (result == TRACEZ_OK &&
         (config->clock.monotonic_ns == NULL) != (config->clock.unix_ns == NULL)) {
         result = fail(error, TRACEZ_INVALID, "clock rejected: give both functions or neither");
     }
+    result = result != TRACEZ_OK ? result : check_attributes(config, error);
     return result != TRACEZ_OK ? result : check_memory(config, error);
 }

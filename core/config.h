@@ -5,9 +5,15 @@
 #ifndef TRACEZ_CORE_CONFIG_H
 #define TRACEZ_CORE_CONFIG_H
 
+#include "attributes.h"
+
 #include <tracez/tracez.h>
 
 #define COLLECTOR_NAME_DEFAULT "default"
+#define SPANS_MIN 1
+#define SPANS_MAX (1U << 24)
+#define LIVE_SPANS_MIN 1
+#define LIVE_SPANS_MAX (1U << 20)
 #define TAG_BYTES_MIN 16
 #define TAG_BYTES_MAX 32000
 
@@ -19,6 +25,8 @@ const struct tracez_collector_config *config_collector(const struct tracez_confi
                                                        size_t index);
 
 size_t config_resource_count(const struct tracez_config *config);
-struct tracez_resource config_resource(const struct tracez_config *config, size_t index);
+/* The default one may be made of a text; its tags then lie in attributes. */
+struct tracez_resource config_resource(const struct tracez_config *config, size_t index,
+                                       struct attributes *attributes);
 
 #endif

@@ -8,8 +8,11 @@
 #include "keys.h"
 #include "result.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define DISABLED UINT_MAX /* more forks than there will be */
 
 /* Memory of our own: formatted here, as others format memory that is shared. */
 static enum tracez_result reserve_memory(struct tracez_tracer *tracer,
@@ -56,7 +59,8 @@ static enum tracez_result find_resources(struct tracez_tracer *tracer,
 {
     tracer->resource_count = (uint32_t)config_resource_count(config);
     for (uint32_t i = 0; i < tracer->resource_count; i++) {
-        struct tracez_resource resource = config_resource(config, i);
+        struct attributes attributes;
+        struct tracez_resource resource = config_resource(config, i, &attributes);
         if (!resource_table_find(&tracer->buffer->resources, &resource,
                                  &tracer->resource_rows[i])) {
             return fail(
@@ -120,6 +124,13 @@ static enum tracez_result build(struct tracez_tracer *tracer, const struct trace
     return result;
 }
 
+static void set_sampler(struct tracez_tracer *tracer, const struct tracez_config *config)
+{
+    tracer->root = tracez_sampler_ratio(config->sample_rate);
+    tracer->sampler = config->sampler.decide != NULL ? config->sampler
+                                                     : tracez_sampler_parent_based(&tracer->root);
+}
+
 enum tracez_result tracez_tracer_create(const struct tracez_config *config,
                                         struct tracez_tracer **tracer, struct tracez_error *error)
 {
@@ -137,7 +148,7 @@ enum tracez_result tracez_tracer_create(const struct tracez_config *config,
     memset(created, 0, sizeof(*created));
     callbacks_init(&created->callbacks);
     clock_init(&created->clock, &config->clock);
-    created->sampler = config->sampler;
+    set_sampler(created, config);
     created->max_tag_bytes = config->max_tag_bytes;
     created->fork_count = process_fork_count();
 
@@ -145,6 +156,9 @@ enum tracez_result tracez_tracer_create(const struct tracez_config *config,
     if (result != TRACEZ_OK) {
         tracez_tracer_destroy(created);
         return result;
+    }
+    if (config->is_disabled) {
+        created->fork_count = DISABLED; /* the collectors keep theirs: exporters work as ever */
     }
     *tracer = created;
     return TRACEZ_OK;

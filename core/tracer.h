@@ -21,8 +21,10 @@ struct tracez_tracer {
     bool is_single_threaded;
     uint32_t writer;
     uint32_t max_tag_bytes;
-    unsigned fork_count; /* of the process that made it: in a child the tracer is inert */
+    unsigned fork_count; /* of the process that made it: in a child the tracer is inert. A disabled
+                            one has one of no process */
     struct tracez_sampler sampler;
+    struct tracez_sampler root; /* what sampler asks, where it is the usual one */
     uint32_t resource_rows[TRACEZ_RESOURCES_MAX];
     uint32_t resource_count;
     uint32_t collector_count;

@@ -6,6 +6,7 @@
  * largest configuration takes more than a small machine gives. */
 #include "spans.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,7 +70,10 @@ CHANGE(span_bytes_under, parts->config.span_bytes_max = 2047)
 CHANGE(span_bytes_over, parts->config.span_bytes_max = 65537)
 CHANGE(tag_bytes_under, parts->config.max_tag_bytes = 15)
 CHANGE(tag_bytes_over, parts->config.max_tag_bytes = 32001)
-CHANGE(sampler_none, parts->config.sampler.decide = NULL)
+CHANGE(rate_under, parts->config.sample_rate = -0.001)
+CHANGE(rate_over, parts->config.sample_rate = 1.001)
+CHANGE(rate_nan, parts->config.sample_rate = (double)NAN)
+CHANGE(attributes_bad, parts->config.resource_attributes = "a=b,c")
 CHANGE(clock_half, parts->config.clock.monotonic_ns = some_ns)
 CHANGE(clock_other_half, parts->config.clock.unix_ns = some_ns)
 CHANGE(collectors_none, set_collectors(parts, 0))
@@ -112,7 +116,10 @@ static const struct row bad_rows[] = {
     ROW(span_bytes_over, "span_bytes_max 65537 ", "2048 to 65536"),
     ROW(tag_bytes_under, "max_tag_bytes 15 ", "16 to 32000"),
     ROW(tag_bytes_over, "max_tag_bytes 32001 ", "16 to 32000"),
-    ROW(sampler_none, "sampler ", "decide"),
+    ROW(rate_under, "sample_rate -0.001", "0 to 1"),
+    ROW(rate_over, "sample_rate 1.001", "0 to 1"),
+    ROW(rate_nan, "sample_rate ", "0 to 1"),
+    ROW(attributes_bad, "\"a=b,c\"", "key=value"),
     ROW(clock_half, "clock ", "both functions or neither"),
     ROW(clock_other_half, "clock ", "both functions or neither"),
     ROW(collectors_none, "collector_count 0 ", "1 to 16"),

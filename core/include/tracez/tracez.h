@@ -290,9 +290,11 @@ struct tracez_config {
     size_t struct_bytes; /* set by tracez_config_init */
 
     const struct tracez_resource
-        *resources;           /* the first is the default; NULL: one with service_name */
-    size_t resource_count;    /* up to TRACEZ_RESOURCES_MAX */
-    const char *service_name; /* the default resource where resources is NULL */
+        *resources;                  /* the first is the default; NULL: one with service_name */
+    size_t resource_count;           /* up to TRACEZ_RESOURCES_MAX */
+    const char *service_name;        /* the default resource where resources is NULL */
+    const char *resource_attributes; /* and more of it: "key=value,key=value", values
+                                        percent-encoded; or NULL */
 
     const struct tracez_collector_config *collectors; /* NULL: one, "default", of spans_max */
     size_t collector_count;                           /* up to TRACEZ_COLLECTORS_MAX */
@@ -302,7 +304,10 @@ struct tracez_config {
     uint32_t span_bytes_max; /* one span with its tags: 16384; 2048 to 65536 */
     uint32_t max_tag_bytes;  /* one string value: 1000; 16 to 32000; longer ones are cut */
 
-    struct tracez_sampler sampler; /* parent-based, always for roots */
+    double sample_rate;            /* share of new traces to keep: 1; 0 to 1 */
+    struct tracez_sampler sampler; /* where its function is NULL: by the parent's decision, and by
+                                      sample_rate where there is none */
+    bool is_disabled;              /* nothing is recorded, contexts are handed on as they came in */
     struct tracez_clock clock;     /* the system's, where its functions are NULL */
 
     /* For processes that share one buffer (nginx's workers); all NULL and 0 for a tracer of its

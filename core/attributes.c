@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reading resource attributes. One malformed pair discards them all, as OpenTelemetry wants it:
+ * half a list would name a service wrongly. */
+#include "attributes.h"
+
+#include "text.h"
+
+#define KEY_BYTES_MAX 255
+
+static int hex_value(char character)
+{
+    char lower = text_lower(character);
+
+    if (lower >= '0' && lower <= '9') {
+        return lower - '0';
+    }
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/* Appends the text with a NUL; NULL when it does not fit or an escape is none. */
+static const char *append(struct attributes *attributes, size_t *used, struct tracez_text text,
+                          bool is_encoded)
+{
+    char *start = attributes->text + *used;
+    char *at = start;
+
+    if (text.bytes >= ATTRIBUTES_TEXT_BYTES - *used) {
+        return NULL;
+    }
+    for (size_t i = 0; i < text.bytes; i++) {
+        if (is_encoded && text.text[i] == '%') {
+            int high = i + 2 < text.bytes ? hex_value(text.text[i + 1]) : -1;
+            int low = i + 2 < text.bytes ? hex_value(text.text[i + 2]) : -1;
+            if (high < 0 || low < 0 || (high == 0 && low == 0)) {
+                return NULL;
+            }
+            *at++ = (char)(high << 4 | low);
+            i += 2;
+        } else {
+            *at++ = text.text[i];
+        }
+    }
+    *at++ = '\0';
+    *used += (size_t)(at - start);
+    return start;
+}
+
+static const char *read_pair(struct attributes *attributes, size_t *used, struct tracez_text pair)
+{
+    const char *equals = memchr(pair.text, '=', pair.bytes);
+
+    if (equals == NULL) {
+        return "a pair without =";
+    }
+    size_t key_bytes = (size_t)(equals - pair.text);
+    struct tracez_text key = text_trim((struct tracez_text){pair.text, key_bytes});
+    struct tracez_text value =
+        text_trim((struct tracez_text){equals + 1, pair.bytes - key_bytes - 1});
+    if (key.bytes == 0 || key.bytes > KEY_BYTES_MAX) {
+        return "keys have 1 to 255 bytes";
+    }
+    if (attributes->count == TRACEZ_TAGS_MAX) {
+        return "over 128 pairs";
+    }
+    const char *key_text = append(attributes, used, key, false);
+    const char *value_text = key_text == NULL ? NULL : append(attributes, used, value, true);
+    if (value_text == NULL) {
+        return "an escape that is none, or over 8 KiB in all";
+    }
+    if (strcmp(key_text, TRACEZ_KEY(SERVICE_NAME)) == 0) {
+        attributes->service_name = value_text;
+        return NULL;
+    }
+    attributes->tags[attributes->count++] = (struct tracez_tag){
+        .key = key_text,
+        .type = TRACEZ_TAG_STRING,
+        .value.string = {value_text, strlen(value_text)},
+    };
+    return NULL;
+}
+
+const char *attributes_read(struct attributes *attributes, const char *text)
+{
+    const char *wrong = NULL;
+    size_t used = 0;
+
+    attributes->count = 0;
+    attributes->service_name = NULL;
+    while (text != NULL && *text != '\0' && wrong == NULL) {
+        struct tracez_text pair = text_trim((struct tracez_text){text, strcspn(text, ",")});
+
+        text += strcspn(text, ",");
+        text += *text == ',';
+        if (pair.bytes > 0) {
+            wrong = read_pair(attributes, &used, pair);
+        }
+    }
+    if (wrong != NULL) {
+        attributes->count = 0;
+        attributes->service_name = NULL;
+    }
+    return wrong;
+}
