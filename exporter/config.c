@@ -106,10 +106,17 @@ enum tracez_result exporter_config_take(struct tracez_exporter_config *copy,
         return refuse(error, TRACEZ_INVALID, "format %d rejected: one of enum tracez_format",
                       (int)copy->format);
     }
+    if (copy->endpoint_form > TRACEZ_ENDPOINT_BASE) {
+        return refuse(error, TRACEZ_INVALID,
+                      "endpoint_form %d rejected: one of enum tracez_endpoint_form",
+                      (int)copy->endpoint_form);
+    }
     if ((result = check_ranges(copy, error)) != TRACEZ_OK ||
         (result = check_wake_fds(copy->wake_fds, error)) != TRACEZ_OK ||
         (result = headers_check(copy->headers, copy->header_count, error)) != TRACEZ_OK ||
-        (result = endpoint_init(&endpoint, copy->endpoint, OTLP_PATH, error)) != TRACEZ_OK) {
+        (result = header_list_check(copy->header_list, copy->header_count, error)) != TRACEZ_OK ||
+        (result = endpoint_init(&endpoint, copy->endpoint, copy->endpoint_form, OTLP_PATH,
+                                error)) != TRACEZ_OK) {
         return result;
     }
     endpoint_deinit(&endpoint);

@@ -116,19 +116,58 @@ static bool has_port_zero(CURLU *url)
     return is_zero;
 }
 
-/* Adds the format's path where there is none, and takes URL and shown text out. */
-static enum tracez_result complete(struct endpoint *endpoint, CURLU *url, const char *path,
-                                   struct tracez_error *error)
+/* The URL's own path and then the other one, with one slash between them. */
+static bool add_path(CURLU *url, const char *path)
 {
     char *own_path = part_of(url, CURLUPART_PATH);
-    char *text = NULL;
+    size_t own_bytes = own_path == NULL ? 0 : strlen(own_path);
+    size_t path_bytes = strlen(path) + 1;
+    char *whole = own_path == NULL ? NULL : malloc(own_bytes + path_bytes);
+    bool is_done = whole != NULL;
+
+    if (is_done) {
+        while (own_bytes > 0 && own_path[own_bytes - 1] == '/') {
+            own_bytes--;
+        }
+        memcpy(whole, own_path, own_bytes);
+        memcpy(whole + own_bytes, path, path_bytes);
+        is_done = curl_url_set(url, CURLUPART_PATH, whole, 0) == CURLUE_OK;
+    }
+    free(whole);
+    curl_free(own_path);
+    return is_done;
+}
+
+static bool complete_path(CURLU *url, const char *path)
+{
+    char *own_path = part_of(url, CURLUPART_PATH);
     bool is_done = own_path != NULL;
 
     if (is_done && (own_path[0] == '\0' || strcmp(own_path, "/") == 0)) {
         is_done = curl_url_set(url, CURLUPART_PATH, path, 0) == CURLUE_OK;
     }
     curl_free(own_path);
-    is_done = is_done && curl_url_get(url, CURLUPART_URL, &text, 0) == CURLUE_OK;
+    return is_done;
+}
+
+static bool set_path(CURLU *url, enum tracez_endpoint_form form, const char *path)
+{
+    switch (form) {
+    case TRACEZ_ENDPOINT_EXACT:
+        return true;
+    case TRACEZ_ENDPOINT_BASE:
+        return add_path(url, path);
+    default:
+        return complete_path(url, path);
+    }
+}
+
+/* Takes URL and shown text out. */
+static enum tracez_result take(struct endpoint *endpoint, CURLU *url, struct tracez_error *error)
+{
+    char *text = NULL;
+    bool is_done = curl_url_get(url, CURLUPART_URL, &text, 0) == CURLUE_OK;
+
     endpoint->url = is_done ? strdup(text) : NULL;
     curl_free(text);
     if (endpoint->url == NULL || !show(endpoint, url)) {
@@ -137,7 +176,8 @@ static enum tracez_result complete(struct endpoint *endpoint, CURLU *url, const 
     return TRACEZ_OK;
 }
 
-enum tracez_result endpoint_init(struct endpoint *endpoint, const char *text, const char *path,
+enum tracez_result endpoint_init(struct endpoint *endpoint, const char *text,
+                                 enum tracez_endpoint_form form, const char *path,
                                  struct tracez_error *error)
 {
     char quoted[QUOTED_BYTES];
@@ -158,8 +198,10 @@ enum tracez_result endpoint_init(struct endpoint *endpoint, const char *text, co
     } else if (has_port_zero(url)) {
         result = refuse(error, TRACEZ_INVALID, "endpoint \"%s\" rejected: port must be 1 to 65535",
                         quoted);
+    } else if (!set_path(url, form, path)) {
+        result = refuse(error, TRACEZ_NO_MEMORY, "endpoint: no memory");
     } else {
-        result = complete(endpoint, url, path, error);
+        result = take(endpoint, url, error);
     }
     curl_url_cleanup(url);
     if (result != TRACEZ_OK) {

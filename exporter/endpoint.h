@@ -5,7 +5,7 @@
 #ifndef TRACEZ_EXPORTER_ENDPOINT_H
 #define TRACEZ_EXPORTER_ENDPOINT_H
 
-#include <tracez/tracez.h>
+#include <tracez/exporter.h>
 
 #define ENDPOINT_BYTES_MAX 2048
 #define ENDPOINT_SHOWN_BYTES 256
@@ -15,8 +15,9 @@ struct endpoint {
     char shown[ENDPOINT_SHOWN_BYTES]; /* scheme, host, port and path */
 };
 
-/* Checks a URL and completes it: without a path it gets path. Errors: INVALID, NO_MEMORY. */
-enum tracez_result endpoint_init(struct endpoint *endpoint, const char *text, const char *path,
+/* Checks a URL and completes it with path, as its form wants it. Errors: INVALID, NO_MEMORY. */
+enum tracez_result endpoint_init(struct endpoint *endpoint, const char *text,
+                                 enum tracez_endpoint_form form, const char *path,
                                  struct tracez_error *error);
 void endpoint_deinit(struct endpoint *endpoint);
 

@@ -7,6 +7,7 @@
 #include "refusal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -95,6 +96,106 @@ enum tracez_result headers_check(const struct tracez_header *headers, size_t hea
     for (size_t i = 0; i < header_count && result == TRACEZ_OK; i++) {
         result = check_one(&headers[i], error);
     }
+    return result;
+}
+
+/* ---- As one text ----------------------------------------------------------------------------- */
+
+static int hex_value(char character)
+{
+    if (character >= '0' && character <= '9') {
+        return character - '0';
+    }
+    char lower = (char)(character | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/* In place. False: an escape that is none, or stands for a NUL. */
+static bool decode(char *text)
+{
+    char *to = text;
+
+    for (const char *from = text; *from != '\0'; from++) {
+        if (*from == '%') {
+            int high = hex_value(from[1]);
+            int low = high < 0 ? -1 : hex_value(from[2]);
+            if (low < 0 || high + low == 0) {
+                return false;
+            }
+            *to++ = (char)(high << 4 | low);
+            from += 2;
+        } else {
+            *to++ = *from;
+        }
+    }
+    *to = '\0';
+    return true;
+}
+
+/* Without the blanks around it. */
+static char *trim(char *text)
+{
+    text += strspn(text, " \t");
+    size_t bytes = strlen(text);
+    while (bytes > 0 && (text[bytes - 1] == ' ' || text[bytes - 1] == '\t')) {
+        bytes--;
+    }
+    text[bytes] = '\0';
+    return text;
+}
+
+bool header_list_read(struct header_list *list, const char *text)
+{
+    char *rest = list->text;
+    char *pair;
+
+    list->count = 0;
+    if (strnlen(text, HEADER_LIST_BYTES_MAX) == HEADER_LIST_BYTES_MAX) {
+        return false;
+    }
+    strcpy(list->text, text);
+    while ((pair = strsep(&rest, ",")) != NULL) {
+        char *value = strchr(pair, '=');
+        if (*trim(pair) == '\0') {
+            continue;
+        }
+        if (value == NULL || list->count == HEADERS_MAX) {
+            return false;
+        }
+        *value++ = '\0';
+        value = trim(value);
+        if (!decode(value)) {
+            return false;
+        }
+        list->headers[list->count++] = (struct tracez_header){trim(pair), value};
+    }
+    return true;
+}
+
+enum tracez_result header_list_check(const char *text, size_t other_count,
+                                     struct tracez_error *error)
+{
+    enum tracez_result result;
+
+    if (text == NULL) {
+        return TRACEZ_OK;
+    }
+    struct header_list *list = malloc(sizeof(*list));
+    if (list == NULL) {
+        return refuse(error, TRACEZ_NO_MEMORY, "header_list: no memory");
+    }
+    if (!header_list_read(list, text)) {
+        result = refuse(error, TRACEZ_INVALID,
+                        "header_list rejected: it must be name=value,name=value, percent-encoded, "
+                        "up to %d of them and %d bytes",
+                        HEADERS_MAX, HEADER_LIST_BYTES_MAX - 1);
+    } else if (list->count + other_count > HEADERS_MAX) {
+        result = refuse(error, TRACEZ_INVALID, "%zu headers rejected: up to %d",
+                        list->count + other_count, HEADERS_MAX);
+    } else {
+        result = headers_check(list->headers, list->count, error);
+    }
+    free(list);
     return result;
 }
 

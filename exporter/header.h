@@ -16,6 +16,22 @@
 enum tracez_result headers_check(const struct tracez_header *headers, size_t header_count,
                                  struct tracez_error *error);
 
+/* The same as one text: "name=value,name=value", values percent-encoded. */
+#define HEADER_LIST_BYTES_MAX 16384
+
+struct header_list {
+    size_t count;
+    struct tracez_header headers[HEADERS_MAX];
+    char text[HEADER_LIST_BYTES_MAX];
+};
+
+/* False: malformed, or too long. */
+bool header_list_read(struct header_list *list, const char *text);
+
+/* other_count: headers that there are besides. NULL is fine. Errors: INVALID, NO_MEMORY. */
+enum tracez_result header_list_check(const char *text, size_t other_count,
+                                     struct tracez_error *error);
+
 /* A checked header as libcurl wants it, with a NUL. */
 void header_format(const struct tracez_header *header, char line[HEADER_LINE_BYTES_MAX]);
 

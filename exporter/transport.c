@@ -46,6 +46,15 @@ static bool add_headers(struct transport *transport, const struct tracez_exporte
         header_format(&config->headers[i], line);
         is_added = add_header(&transport->headers, line);
     }
+    if (is_added && config->header_list != NULL) {
+        struct header_list *list = malloc(sizeof(*list));
+        is_added = list != NULL && header_list_read(list, config->header_list);
+        for (size_t i = 0; is_added && i < list->count; i++) {
+            header_format(&list->headers[i], line);
+            is_added = add_header(&transport->headers, line);
+        }
+        free(list);
+    }
     return is_added;
 }
 
@@ -56,9 +65,11 @@ enum tracez_result transport_init(struct transport *transport,
     *transport = (struct transport){.config = *config};
     transport->config.headers = NULL;
     transport->config.header_count = 0;
+    transport->config.header_list = NULL;
     transport->config.endpoint = NULL;
 
-    enum tracez_result result = endpoint_init(&transport->endpoint, config->endpoint, path, error);
+    enum tracez_result result =
+        endpoint_init(&transport->endpoint, config->endpoint, config->endpoint_form, path, error);
     if (result != TRACEZ_OK) {
         return result;
     }

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define CONNECTIONS_DEFAULT 4096
-#define CONNECTIONS_MAX (1U << 20)
 #define TAG_BYTES_MIN 16
 #define TAG_BYTES_MAX 32000
 
@@ -77,9 +76,11 @@ static enum tracez_result check(const struct tracez_mhd_config *config, struct t
     if (config->tracer == NULL) {
         return tracez_error_fill(error, TRACEZ_INVALID, "tracer rejected: it must not be NULL");
     }
-    if (config->connections_max < 1 || config->connections_max > CONNECTIONS_MAX) {
-        return tracez_error_fill(error, TRACEZ_INVALID, "connections_max %u rejected: 1 to %u",
-                                 config->connections_max, CONNECTIONS_MAX);
+    if (config->connections_max < ADAPTER_CONNECTIONS_MIN ||
+        config->connections_max > ADAPTER_CONNECTIONS_MAX) {
+        return tracez_error_fill(error, TRACEZ_INVALID, "connections_max %u rejected: %d to %u",
+                                 config->connections_max, ADAPTER_CONNECTIONS_MIN,
+                                 ADAPTER_CONNECTIONS_MAX);
     }
     if (config->max_tag_bytes != 0 &&
         (config->max_tag_bytes < TAG_BYTES_MIN || config->max_tag_bytes > TAG_BYTES_MAX)) {

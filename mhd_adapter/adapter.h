@@ -10,6 +10,9 @@
 
 #include <tracez/mhd.h>
 
+#define ADAPTER_CONNECTIONS_MIN 1
+#define ADAPTER_CONNECTIONS_MAX (1U << 20)
+
 /* The application's own. */
 struct callbacks {
     MHD_AccessHandlerCallback handler;

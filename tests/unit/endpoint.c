@@ -55,7 +55,9 @@ START_TEST(an_endpoint_that_can_not_work_is_refused_with_the_reason)
     struct endpoint endpoint = {.url = (char *)1};
     struct tracez_error error = {0};
 
-    ck_assert_int_eq(endpoint_init(&endpoint, refused[_i].text, PATH, &error), TRACEZ_INVALID);
+    ck_assert_int_eq(
+        endpoint_init(&endpoint, refused[_i].text, TRACEZ_ENDPOINT_COMPLETED, PATH, &error),
+        TRACEZ_INVALID);
 
     ck_assert_ptr_null(endpoint.url);
     ck_assert_int_eq(error.result, TRACEZ_INVALID);
@@ -63,7 +65,9 @@ START_TEST(an_endpoint_that_can_not_work_is_refused_with_the_reason)
     if (refused[_i].sentence != NULL) {
         ck_assert_str_eq(error.text, refused[_i].sentence);
     }
-    ck_assert_int_eq(endpoint_init(&endpoint, refused[_i].text, PATH, NULL), TRACEZ_INVALID);
+    ck_assert_int_eq(
+        endpoint_init(&endpoint, refused[_i].text, TRACEZ_ENDPOINT_COMPLETED, PATH, NULL),
+        TRACEZ_INVALID);
 }
 END_TEST
 
@@ -74,9 +78,11 @@ START_TEST(an_endpoint_of_2048_bytes_is_taken_and_one_of_2049_is_not)
     char text[ENDPOINT_BYTES_MAX + 2] = "http://x/";
     memset(text + strlen(text), 'p', sizeof(text) - 1 - strlen(text));
 
-    enum tracez_result longer = endpoint_init(&endpoint, text, PATH, &error);
+    enum tracez_result longer =
+        endpoint_init(&endpoint, text, TRACEZ_ENDPOINT_COMPLETED, PATH, &error);
     text[ENDPOINT_BYTES_MAX] = '\0';
-    enum tracez_result longest = endpoint_init(&endpoint, text, PATH, NULL);
+    enum tracez_result longest =
+        endpoint_init(&endpoint, text, TRACEZ_ENDPOINT_COMPLETED, PATH, NULL);
 
     ck_assert_int_eq(longer, TRACEZ_INVALID);
     ck_assert_ptr_nonnull(strstr(error.text, "...\" rejected: over 2048 bytes"));
@@ -110,7 +116,9 @@ START_TEST(no_refusal_shows_user_password_or_query)
     struct endpoint endpoint;
     struct tracez_error error = {0};
 
-    ck_assert_int_eq(endpoint_init(&endpoint, secretive[_i], PATH, &error), TRACEZ_INVALID);
+    ck_assert_int_eq(
+        endpoint_init(&endpoint, secretive[_i], TRACEZ_ENDPOINT_COMPLETED, PATH, &error),
+        TRACEZ_INVALID);
 
     ck_assert_msg(strstr(error.text, "hun") == NULL && strstr(error.text, "ter2") == NULL &&
                       strstr(error.text, "user") == NULL,
@@ -164,13 +172,42 @@ START_TEST(a_good_endpoint_gets_the_path_it_lacks_and_is_shown_without_secrets)
     struct endpoint endpoint;
     struct tracez_error error = {0};
 
-    enum tracez_result result = endpoint_init(&endpoint, taken[_i].text, PATH, &error);
+    enum tracez_result result =
+        endpoint_init(&endpoint, taken[_i].text, TRACEZ_ENDPOINT_COMPLETED, PATH, &error);
 
     ck_assert_msg(result == TRACEZ_OK, "%s", error.text);
     ck_assert_str_eq(endpoint.url, taken[_i].url);
     ck_assert_str_eq(endpoint.shown, taken[_i].shown);
     endpoint_deinit(&endpoint);
     endpoint_deinit(&endpoint); /* harmless */
+}
+END_TEST
+
+static const struct formed {
+    const char *text;
+    const char *exact;
+    const char *base;
+} formed[] = {
+    {"http://h", "http://h/", "http://h/v1/traces"},
+    {"http://h/", "http://h/", "http://h/v1/traces"},
+    {"http://h/v1/traces", "http://h/v1/traces", "http://h/v1/traces/v1/traces"},
+    {"http://h/otlp", "http://h/otlp", "http://h/otlp/v1/traces"},
+    {"http://h/otlp//", "http://h/otlp//", "http://h/otlp/v1/traces"},
+    {"http://h/otlp/?k=1", "http://h/otlp/?k=1", "http://h/otlp/v1/traces?k=1"},
+};
+
+START_TEST(an_endpoint_is_taken_exactly_or_as_a_base)
+{
+    struct endpoint endpoint;
+
+    ck_assert_int_eq(endpoint_init(&endpoint, formed[_i].text, TRACEZ_ENDPOINT_EXACT, PATH, NULL),
+                     TRACEZ_OK);
+    ck_assert_str_eq(endpoint.url, formed[_i].exact);
+    endpoint_deinit(&endpoint);
+    ck_assert_int_eq(endpoint_init(&endpoint, formed[_i].text, TRACEZ_ENDPOINT_BASE, PATH, NULL),
+                     TRACEZ_OK);
+    ck_assert_str_eq(endpoint.url, formed[_i].base);
+    endpoint_deinit(&endpoint);
 }
 END_TEST
 
@@ -189,5 +226,6 @@ int main(void)
     tcase_add_test(no, a_quotation_ends_after_80_bytes_wherever_that_is);
     tcase_add_loop_test(yes, a_good_endpoint_gets_the_path_it_lacks_and_is_shown_without_secrets, 0,
                         COUNT(taken));
+    tcase_add_loop_test(yes, an_endpoint_is_taken_exactly_or_as_a_base, 0, COUNT(formed));
     return run_suite(suite);
 }

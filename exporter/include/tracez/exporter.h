@@ -9,13 +9,20 @@
 #ifndef TRACEZ_EXPORTER_H
 #define TRACEZ_EXPORTER_H
 
-#include <tracez/tracez.h>
+#include <tracez/environment.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 enum tracez_format { TRACEZ_FORMAT_OTLP = 0 };
+
+/* What becomes of an endpoint's path. */
+enum tracez_endpoint_form {
+    TRACEZ_ENDPOINT_COMPLETED = 0, /* without one it gets the format's: /v1/traces */
+    TRACEZ_ENDPOINT_EXACT = 1,     /* it stays as it is */
+    TRACEZ_ENDPOINT_BASE = 2       /* the format's is added to it */
+};
 
 /* "Authorization", "Bearer …". Never logged, never in an error text. */
 struct tracez_header {
@@ -26,11 +33,13 @@ struct tracez_header {
 struct tracez_exporter_config {
     size_t struct_bytes; /* set by tracez_exporter_config_init */
 
-    const char
-        *endpoint; /* "http://localhost:4318"; without a path it gets the format's (/v1/traces) */
+    const char *endpoint; /* "http://localhost:4318" */
+    enum tracez_endpoint_form endpoint_form;
     enum tracez_format format;
     const struct tracez_header *headers; /* up to 32 */
     size_t header_count;
+    const char *header_list; /* further ones: "name=value,name=value", values percent-encoded, 16
+                                KiB; or NULL */
 
     uint32_t interval_ms;          /* a batch leaves at the latest after: 5000; 10 to 3,600,000 */
     uint32_t batch_size;           /* spans a batch: 512; 1 to 65,536 */
@@ -54,6 +63,17 @@ struct tracez_exporter_config {
     tracez_exporter_config_init_bytes((config), sizeof(struct tracez_exporter_config))
 TRACEZ_API void tracez_exporter_config_init_bytes(struct tracez_exporter_config *config,
                                                   size_t struct_bytes);
+
+/* What concerns the exporter, in OpenTelemetry's names and over them in tracez's:
+ * OTEL_EXPORTER_OTLP_ENDPOINT (a base), _HEADERS, _TIMEOUT, each also as
+ * OTEL_EXPORTER_OTLP_TRACES_* (that endpoint is exact), OTEL_BSP_SCHEDULE_DELAY,
+ * OTEL_BSP_MAX_EXPORT_BATCH_SIZE, OTEL_BSP_EXPORT_TIMEOUT; TRACEZ_EXPORTER_ENDPOINT, _HEADERS,
+ * _TIMEOUT_MS, _CONNECT_TIMEOUT_MS, _INTERVAL_MS, _BATCH_SIZE, _CONNECTIONS, _SHUTDOWN_TIMEOUT_MS.
+ * What of the others can't be had (compression, certificates, another protocol) is told. Values
+ * that are secret are not. [setup] */
+TRACEZ_API void
+tracez_exporter_config_read_environment(struct tracez_exporter_config *config,
+                                        const struct tracez_environment *environment);
 
 /* Checks everything in config without making anything: INVALID with a text that names value and
  * range. [any] */

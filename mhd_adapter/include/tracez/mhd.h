@@ -15,6 +15,7 @@
 #ifndef TRACEZ_MHD_H
 #define TRACEZ_MHD_H
 
+#include <tracez/environment.h>
 #include <tracez/http.h>
 
 #include <microhttpd.h>
@@ -63,6 +64,11 @@ struct tracez_mhd_config {
 #define tracez_mhd_config_init(config)                                                             \
     tracez_mhd_config_init_bytes((config), sizeof(struct tracez_mhd_config))
 TRACEZ_API void tracez_mhd_config_init_bytes(struct tracez_mhd_config *config, size_t struct_bytes);
+
+/* What concerns the adapter: OTEL_PROPAGATORS and over it TRACEZ_EXTRACT ("w3c", "b3", "off"),
+ * TRACEZ_REDACT_QUERY, TRACEZ_CAPTURE_REQUEST_HEADERS, TRACEZ_CONNECTIONS. [setup] */
+TRACEZ_API void tracez_mhd_config_read_environment(struct tracez_mhd_config *config,
+                                                   const struct tracez_environment *environment);
 
 /* Set-up. *tracing is owned by the caller on TRACEZ_OK, NULL otherwise. config is copied. Errors:
  * INVALID, NO_MEMORY. [setup] */

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reading the exporter's settings from the environment: what is for all signals first, then what is
+ * for traces, then tracez's own names. Endpoints and headers hold secrets: they are told without
+ * their values, in the words of the check that refused them. */
+#include "config.h"
+#include "header.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define HOUR_MS 3600000U
+#define SENTENCE_BYTES 400
+
+static void tell(const struct tracez_environment *environment, const char *name, const char *why)
+{
+    char text[SENTENCE_BYTES];
+
+    if (environment != NULL && environment->warn != NULL) {
+        snprintf(text, sizeof(text), "%s ignored: %s", name, why);
+        environment->warn(text, environment->state);
+    }
+}
+
+static void read_endpoint(struct tracez_exporter_config *config, const char *name,
+                          enum tracez_endpoint_form form,
+                          const struct tracez_environment *environment)
+{
+    const char *text = tracez_environment_text(name);
+    struct tracez_exporter_config tried;
+    struct tracez_error error;
+
+    if (text == NULL) {
+        return;
+    }
+    tracez_exporter_config_init(&tried);
+    tried.endpoint = text;
+    tried.endpoint_form = form;
+    if (tracez_exporter_check(&tried, &error) != TRACEZ_OK) {
+        tell(environment, name, error.text);
+        return;
+    }
+    config->endpoint = text;
+    config->endpoint_form = form;
+}
+
+static void read_headers(struct tracez_exporter_config *config, const char *name,
+                         const struct tracez_environment *environment)
+{
+    const char *text = tracez_environment_text(name);
+    struct tracez_error error;
+
+    if (text == NULL) {
+        return;
+    }
+    if (header_list_check(text, config->header_count, &error) != TRACEZ_OK) {
+        tell(environment, name, error.text);
+        return;
+    }
+    config->header_list = text;
+}
+
+/* What OpenTelemetry has and this version has not: only one value of each, if any, is fine. */
+static void refuse_others(const struct tracez_environment *environment)
+{
+    static const struct {
+        const char *name;
+        const char *fine;
+        const char *why;
+    } others[] = {
+        {"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "tracez speaks http/json"},
+        {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "tracez speaks http/json"},
+        {"OTEL_EXPORTER_OTLP_COMPRESSION", "none", "bodies are not compressed"},
+        {"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none", "bodies are not compressed"},
+        {"OTEL_EXPORTER_OTLP_CERTIFICATE", NULL, "the system's authorities are trusted"},
+        {"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", NULL, "the system's authorities are trusted"},
+        {"OTEL_EXPORTER_OTLP_CLIENT_KEY", NULL, "there are no client certificates"},
+        {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", NULL, "there are no client certificates"},
+        {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", NULL, "there are no client certificates"},
+        {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", NULL, "there are no client certificates"},
+    };
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        const char *value = tracez_environment_text(others[i].name);
+        bool is_fine =
+            value == NULL || (others[i].fine != NULL && strcmp(value, others[i].fine) == 0);
+        if (!is_fine) {
+            tracez_environment_ignore(environment, others[i].name, "%s", others[i].why);
+        }
+    }
+}
+
+void tracez_exporter_config_read_environment(struct tracez_exporter_config *config,
+                                             const struct tracez_environment *environment)
+{
+    read_endpoint(config, "OTEL_EXPORTER_OTLP_ENDPOINT", TRACEZ_ENDPOINT_BASE, environment);
+    read_endpoint(config, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", TRACEZ_ENDPOINT_EXACT, environment);
+    read_endpoint(config, "TRACEZ_EXPORTER_ENDPOINT", TRACEZ_ENDPOINT_COMPLETED, environment);
+    read_headers(config, "OTEL_EXPORTER_OTLP_HEADERS", environment);
+    read_headers(config, "OTEL_EXPORTER_OTLP_TRACES_HEADERS", environment);
+    read_headers(config, "TRACEZ_EXPORTER_HEADERS", environment);
+
+#define NUMBER(name, min, max, value) tracez_environment_number(environment, name, min, max, value)
+    NUMBER("OTEL_BSP_EXPORT_TIMEOUT", 1, HOUR_MS, &config->timeout_ms);
+    NUMBER("OTEL_EXPORTER_OTLP_TIMEOUT", 1, HOUR_MS, &config->timeout_ms);
+    NUMBER("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", 1, HOUR_MS, &config->timeout_ms);
+    NUMBER("TRACEZ_EXPORTER_TIMEOUT_MS", 1, HOUR_MS, &config->timeout_ms);
+    NUMBER("TRACEZ_EXPORTER_CONNECT_TIMEOUT_MS", 1, HOUR_MS, &config->connect_timeout_ms);
+    NUMBER("OTEL_BSP_SCHEDULE_DELAY", 10, HOUR_MS, &config->interval_ms);
+    NUMBER("TRACEZ_EXPORTER_INTERVAL_MS", 10, HOUR_MS, &config->interval_ms);
+    NUMBER("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 1, 65536, &config->batch_size);
+    NUMBER("TRACEZ_EXPORTER_BATCH_SIZE", 1, 65536, &config->batch_size);
+    NUMBER("TRACEZ_EXPORTER_CONNECTIONS", 1, 100, &config->connections);
+    NUMBER("TRACEZ_EXPORTER_SHUTDOWN_TIMEOUT_MS", 0, HOUR_MS, &config->shutdown_timeout_ms);
+#undef NUMBER
+    refuse_others(environment);
+}
