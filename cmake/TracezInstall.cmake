@@ -30,8 +30,8 @@ tracez_install_library(tracez_core
   LIBS_PRIVATE "-pthread")
 tracez_install_library(tracez_exporter
   DESCRIPTION "Sends tracez spans to a tracing backend from a background thread"
-  REQUIRES "tracez = ${PROJECT_VERSION}"
-  REQUIRES_PRIVATE "libcurl, zlib, jansson")
+  REQUIRES "tracez = ${PROJECT_VERSION}, libcurl"
+  REQUIRES_PRIVATE "zlib, jansson")
 
 # A set of its own, so that who has no libmicrohttpd can use the rest.
 if(TARGET tracez_mhd)

@@ -231,11 +231,12 @@ static long take_request(struct backend *backend, struct connection *connection)
     char *head_end = connection->input_bytes == 0 ? NULL : strstr(connection->input, "\r\n\r\n");
     char *length = head_end == NULL ? NULL : strcasestr(connection->input, "\r\ncontent-length:");
 
-    if (head_end == NULL || length == NULL) {
+    if (head_end == NULL) {
         return -1;
     }
     size_t head_bytes = (size_t)(head_end + 4 - connection->input);
-    size_t body_bytes = strtoul(length + strlen("\r\ncontent-length:"), NULL, 10);
+    size_t body_bytes =
+        length == NULL ? 0 : strtoul(length + strlen("\r\ncontent-length:"), NULL, 10);
     if (connection->input_bytes < head_bytes + body_bytes) {
         if (!is_next_early(backend)) {
             return -1;

@@ -135,6 +135,27 @@ struct tracez_http_request {
 TRACEZ_API void tracez_http_tag_request(struct tracez_span span,
                                         const struct tracez_http_request *request);
 
+/* A client's request. Texts that are empty are left out, and so are numbers that are 0. */
+struct tracez_http_call {
+    struct tracez_text method;
+    struct tracez_text url; /* url.full: user and password become REDACTED, and in its query the
+                               values of redacted_keys; server.address and server.port */
+    struct tracez_text peer_address;
+    int peer_port;
+    struct tracez_text protocol_version;     /* 1.0, 1.1, 2, 3 */
+    int resend_count;                        /* this is the n-th attempt after the first */
+    const struct tracez_text *redacted_keys; /* NULL: none */
+    size_t redacted_key_count;
+};
+
+/* Sets the tags of a CLIENT span from a request. */
+TRACEZ_API void tracez_http_tag_call(struct tracez_span span, const struct tracez_http_call *call);
+
+/* Copies a URL with user and password replaced by REDACTED, and with its query redacted. Cut at
+ * redacted_bytes; returns how many bytes were written. No NUL. */
+TRACEZ_API size_t tracez_http_redact_url(struct tracez_text url, const struct tracez_text *keys,
+                                         size_t key_count, char *redacted, size_t redacted_bytes);
+
 /* Names the route of a request whose span has started: a tag, and part of the span's name. */
 TRACEZ_API void tracez_http_set_route(struct tracez_span span, struct tracez_text method,
                                       struct tracez_text route);

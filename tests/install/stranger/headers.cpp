@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The public headers as C++17: each compiles, and their functions link.
+#include <tracez/curl.h>
 #include <tracez/environment.h>
 #include <tracez/exporter.h>
 #include <tracez/http.h>
