@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What scripts/demo runs when everything is built: starts a receiver, an upstream and nginx, sends
-a round of requests, compares them with the spans that came in, and then either ends (--once) or
-shows further traces until Ctrl-C. Everything that it started has ended when it ends."""
+"""What scripts/demo runs when everything is built: starts a receiver, an application and nginx in
+front of it, sends a round of requests, compares them with the spans that came in, and then either
+ends (--once) or shows further traces until Ctrl-C. Everything that it started has ended when it
+ends."""
 
 import argparse
 import contextlib
@@ -16,14 +17,15 @@ from exchanges import make_round
 from programs import Example, Failed, Nginx, last_lines, make_prefix
 from screen import paint, say, say_step
 
-NGINX_PORT, UPSTREAM_PORT, RECEIVER_PORT = 8080, 8081, 4318
+NGINX_PORT, CATALOG_PORT, RECEIVER_PORT = 8080, 8081, 4318
 SETTLE_SECONDS = 15
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 YOUR_TURN = """
 Your turn: nginx listens on {url} until you press Ctrl-C.
 
-  curl {url}/hello
+  curl {url}/orders/42
+  curl {url}/items/7
   curl '{url}/slow?ms=300'
   curl -i {url}/fail
   curl {url}/status
@@ -45,39 +47,41 @@ class Demo:
 
     def __init__(self, prefix, build, nginx_binary, drop_one):
         self.prefix = prefix
+        self.drops = int(drop_one)
         logs = prefix / "logs"
         logs.mkdir()
         self.receiver = Example("receiver", logs / "receiver.log",
                                 existing(build / "examples" / "receiver"),
                                 *["--drop-one"] * drop_one)
-        self.upstream = Example("upstream", logs / "upstream.log",
-                                existing(build / "examples" / "upstream"))
+        self.catalog = Example("catalog", logs / "catalog.log",
+                               existing(build / "examples" / "catalog"))
         self.nginx = Nginx(prefix, existing(nginx_binary),
                            existing(build / "nginx_module" / "ngx_http_tracez_module.so"))
 
     def start(self):
         self.receiver.listen(RECEIVER_PORT)
         say_step("receiver", self.receiver.url)
-        self.upstream.listen(UPSTREAM_PORT)
-        say_step("upstream", self.upstream.url)
-        self.nginx.listen(NGINX_PORT, UPSTREAM_PORT=self.upstream.port,
+        self.catalog.listen(CATALOG_PORT, TRACEZ_EXPORTER_ENDPOINT=self.receiver.url,
+                            TRACEZ_EXPORTER_INTERVAL_MS="200")
+        say_step("catalog", self.catalog.url)
+        self.nginx.listen(NGINX_PORT, CATALOG_PORT=self.catalog.port,
                           RECEIVER_PORT=self.receiver.port)
         say_step("nginx", self.nginx.url)
 
     def end(self):
-        """nginx first: it exports what it has while it ends."""
-        for program in (self.nginx, self.upstream, self.receiver):
+        """The receiver last: the others export what they have while they end."""
+        for program in (self.nginx, self.catalog, self.receiver):
             program.end()
 
     def check(self):
-        for program in (self.nginx, self.upstream, self.receiver):
+        for program in (self.nginx, self.catalog, self.receiver):
             if program.has_ended():
                 raise Failed("%s has ended; it said:\n%s" % (program.name, last_lines(program.log)))
 
 
 def show_logs(demo):
     """Before they are removed with their folder, because something was wrong."""
-    for program in (demo.nginx, demo.receiver):
+    for program in (demo.nginx, demo.catalog, demo.receiver):
         print("\n%s said:\n%s" % (program.name, last_lines(program.log, without="[notice]")),
               file=sys.stderr)
 
@@ -102,15 +106,17 @@ def running(options):
         shutil.rmtree(prefix)
 
 
-def wait_for_spans(demo, count):
-    """Until nginx has nothing left to send, and what it sent is on the screen; or not, when that
-    takes too long: the table then says what is missing."""
+def wait_for_spans(demo, exchanges):
+    """Until nginx has nothing left to send, and what it and the catalog sent is on the screen; or
+    not, when that takes too long: the table then says what is missing."""
+    wanted = sum(1 + len(exchange.behind) for exchange in exchanges)
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline:
         demo.check()
         ledger = demo.nginx.status()["ledger"]
         spans, unwritten = verdict.read_spans(demo.receiver)
-        if ledger["traced"] >= count and verdict.is_settled(ledger) and unwritten == 0:
+        is_settled = ledger["traced"] >= len(exchanges) and verdict.is_settled(ledger)
+        if is_settled and unwritten == 0 and len(spans) >= wanted - demo.drops:
             break
         time.sleep(0.05)
     return spans, ledger
@@ -123,16 +129,18 @@ def run_round(demo):
         % len(exchanges))
     for exchange in exchanges:
         exchange.send(demo.nginx)
-    spans, ledger = wait_for_spans(demo, len(exchanges))
+    spans, ledger = wait_for_spans(demo, exchanges)
 
     good = verdict.print_table(exchanges, spans)
     others = verdict.print_spans_of_others(exchanges, spans)
     say()
     balances = verdict.print_ledger(ledger)
     is_good = good == len(exchanges) and others == 0
-    more = "%d SERVER spans more" % others if others else "nothing more"
-    say(paint("  %d requests sent, %d came back as exactly one SERVER span, %s"
+    proxied = sum(1 for exchange in exchanges if exchange.behind)
+    more = "%d spans more" % others if others else "nothing more"
+    say(paint("  %d requests sent, %d came back as exactly one SERVER span of nginx, %s"
               % (len(exchanges), good, more), "green" if is_good else "red"))
+    say("  %d of them went on to the catalog: its spans are in the same traces" % proxied)
     return is_good and balances
 
 

@@ -16,10 +16,12 @@ SECRET = "kept-to-myself"
 
 
 class Exchange:
-    """A request and its answer. tags: what the span must have beside method, path and status."""
+    """A request and its answer. tags: what nginx's span must have beside method, path and status.
+    behind: what the application must make of it, as kinds and names in the order of their starts;
+    the first one is below nginx's span."""
 
     def __init__(self, shows, method, target, status, *, headers=(), body=b"", version="1.1",
-                 span_method=None, tags=None):
+                 span_method=None, tags=None, behind=()):
         self.shows = shows
         self.title = "%s %s" % (method, target.replace(SECRET, "…"))
         self.status = status
@@ -27,6 +29,7 @@ class Exchange:
         self.span_method = span_method or method
         self.path = target.split("?")[0]
         self.tags = tags or {}
+        self.behind = behind
         self.trace_id = os.urandom(16).hex()
         self.parent_id = os.urandom(8).hex()
         self.local_port = None
@@ -102,24 +105,41 @@ def format_request(method, target, version, body, headers):
     return "\r\n".join(lines + ["", ""]).encode() + body
 
 
+def served(name, *below):
+    """The application's spans of a request: its own, and those below it."""
+    return (("SERVER", name), *below)
+
+
+HELLO = served("GET /hello")
+ITEM = served("GET /items/{id}", ("CLIENT", "SELECT items"))
+ORDER = served("GET /orders/{id}", ("CLIENT", "SELECT orders"), ("CLIENT", "GET /items/{id}"),
+               *ITEM)
+
+
 def make_round():
     return [
         Exchange("a file (nginx redirects to /index.html inside)", "GET", "/", 200),
-        Exchange("an application behind nginx", "GET", "/hello", 200),
-        Exchange("a body", "POST", "/hello", 201, body=b"tea=2"),
-        Exchange("no body in the answer", "HEAD", "/hello", 200),
+        Exchange("an application behind nginx", "GET", "/hello", 200, behind=HELLO),
+        Exchange("it asks a database", "GET", "/items/7", 200, behind=ITEM),
+        Exchange("it asks a database and a service that asks a database", "GET", "/orders/42", 200,
+                 behind=ORDER),
+        Exchange("a body", "POST", "/hello", 201, body=b"tea=2", behind=served("POST /hello")),
+        Exchange("no body in the answer", "HEAD", "/hello", 200, behind=served("HEAD /hello")),
         Exchange("a secret, which the span must not have", "GET", "/hello?q=tea&sig=" + SECRET, 200,
-                 tags={"url.query": "q=tea&sig=REDACTED"}),
-        Exchange("it takes its time", "GET", "/slow?ms=120", 200),
-        Exchange("the application fails", "GET", "/fail", 503, tags={"error.type": "503"}),
+                 tags={"url.query": "q=tea&sig=REDACTED"}, behind=HELLO),
+        Exchange("it takes its time", "GET", "/slow?ms=120", 200, behind=served("GET /slow")),
+        Exchange("the application fails", "GET", "/fail", 503, tags={"error.type": "503"},
+                 behind=served("GET /fail")),
         Exchange("no such file (and an error_page)", "GET", "/missing", 404),
         Exchange("a redirect", "GET", "/old", 301),
-        Exchange("X-Accel-Redirect: nginx sends a file instead", "GET", "/report", 200),
+        Exchange("X-Accel-Redirect: nginx sends a file instead", "GET", "/report", 200,
+                 behind=served("GET /report")),
         Exchange("refused before any handler ran", "POST", "/upload", 413, body=b"x" * 2000),
         Exchange("a method that nobody knows", "BREW", "/", 405, span_method="_OTHER",
                  tags={"http.request.method_original": "BREW"}),
         Exchange("HTTP/1.0, without Host and User-Agent", "GET", "/hello", 200, version="1.0",
-                 tags={"network.protocol.version": "1.0"}),
-        Abandoned("the client leaves before the answer", "GET", "/slow?ms=1000", 499),
+                 tags={"network.protocol.version": "1.0"}, behind=HELLO),
+        Abandoned("the client leaves before the answer", "GET", "/slow?ms=250", 499,
+                  behind=served("GET /slow")),
         Malformed("not HTTP: no traceparent, a trace of its own", b"TEA, PLEASE\r\n\r\n", 400),
     ]

@@ -36,11 +36,12 @@ class Program:
         self.url = None
         self._child = None
 
-    def start(self, command):
+    def start(self, command, **environment):
         with open(self.log, "ab") as log:
             self._child = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "--", *command],
                                            cwd=self.log.parents[1], stdin=subprocess.DEVNULL,
-                                           stderr=log, start_new_session=True)
+                                           stderr=log, start_new_session=True,
+                                           env={**os.environ, **environment})
 
     def has_ended(self):
         return self._child.poll() is not None
@@ -70,20 +71,20 @@ class Program:
 
 
 class Example(Program):
-    """The receiver or the upstream: each takes --port, and says where it listens."""
+    """The receiver or the catalog: each takes --port, and says where it listens."""
 
     def __init__(self, name, log, binary, *options):
         super().__init__(name, log)
         self._command = [binary, *options]
 
-    def listen(self, preferred_port):
+    def listen(self, preferred_port, **environment):
         try:
-            self._listen_at(preferred_port)
+            self._listen_at(preferred_port, environment)
         except PortTaken:
-            self._listen_at(0)
+            self._listen_at(0, environment)
 
-    def _listen_at(self, port):
-        self.start([*self._command, "--port", str(port)])
+    def _listen_at(self, port, environment):
+        self.start([*self._command, "--port", str(port)], **environment)
         self.wait_until(lambda: "listening on" in self.log.read_text())
         self.url, self.port = re.search(r"listening on (http://.*:(\d+))\n",
                                         self.log.read_text()).groups()

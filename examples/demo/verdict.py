@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Did every request come back as exactly one SERVER span, and do nginx's books balance?"""
+"""Did every request come back as exactly one span of nginx, with what the application made of it
+below it, and do nginx's books balance?"""
 
 import json
 import urllib.request
@@ -7,13 +8,20 @@ import urllib.request
 from screen import paint, say
 
 
+NGINX = "shop"  # tracez_service_name in nginx.conf.in
+
+
 class Span:
     """As the receiver has it."""
 
     def __init__(self, fields):
         self.trace_id = fields["trace_id"]
+        self.span_id = fields["span_id"]
         self.parent_id = fields["parent_id"] or None
+        self.service = fields["service"]
         self.kind = fields["kind"]
+        self.name = fields["name"]
+        self.start_unix_ns = fields["start_unix_ns"]
         self.tags = dict(fields["tags"])
         self.method = self.tags.get("http.request.method")
         self.path = self.tags.get("url.path")
@@ -21,11 +29,10 @@ class Span:
 
 
 def read_spans(receiver):
-    """(SERVER spans, how many traces are not on the screen yet)"""
+    """(spans, how many traces are not on the screen yet)"""
     with urllib.request.urlopen(receiver.url + "/spans", timeout=10) as answer:
         known = json.load(answer)
-    spans = map(Span, known["spans"])
-    return [span for span in spans if span.kind == "SERVER"], known["unwritten"]
+    return list(map(Span, known["spans"])), known["unwritten"]
 
 
 def find_fault(exchange, spans):
@@ -33,16 +40,32 @@ def find_fault(exchange, spans):
     if exchange.answer != exchange.expected_answer:
         return "its answer is %s, not %s" % (exchange.answer, exchange.expected_answer)
     mine = [span for span in spans if exchange.is_mine(span)]
-    if len(mine) != 1:
-        return "%d SERVER spans" % len(mine) if mine else "no SERVER span"
-    span, = mine
-    found = {"method": span.method, "path": span.path, "status": span.status,
+    of_nginx = [span for span in mine if span.service == NGINX]
+    if len(of_nginx) != 1:
+        return "%d spans of nginx" % len(of_nginx) if of_nginx else "no span of nginx"
+    return (find_fault_of_nginx(exchange, of_nginx[0])
+            or find_fault_behind(exchange, of_nginx[0],
+                                 [span for span in mine if span.service != NGINX]))
+
+
+def find_fault_of_nginx(exchange, span):
+    found = {"kind": span.kind, "method": span.method, "path": span.path, "status": span.status,
              "parent": span.parent_id, **{key: span.tags.get(key) for key in exchange.tags}}
-    wanted = {"method": exchange.span_method, "path": exchange.path, "status": str(exchange.status),
-              "parent": exchange.parent_id, **exchange.tags}
+    wanted = {"kind": "SERVER", "method": exchange.span_method, "path": exchange.path,
+              "status": str(exchange.status), "parent": exchange.parent_id, **exchange.tags}
     wrong = ["%s is %s, not %s" % (key, found[key], wanted[key])
              for key in wanted if found[key] != wanted[key]]
     return ", ".join(wrong) or None
+
+
+def find_fault_behind(exchange, span_of_nginx, spans):
+    """What the application made of it: one tree, below nginx's span."""
+    made = [(span.kind, span.name) for span in sorted(spans, key=lambda span: span.start_unix_ns)]
+    if made != list(exchange.behind):
+        return "the application made %s, not %s" % (made, list(exchange.behind))
+    parents = {span.span_id for span in spans} | {span_of_nginx.span_id}
+    lost = [span.name for span in spans if span.parent_id not in parents]
+    return "nobody is the parent of %s" % lost if lost else None
 
 
 def print_table(exchanges, spans):
@@ -63,11 +86,11 @@ def mark(is_good):
 
 
 def print_spans_of_others(exchanges, spans):
-    """SERVER spans that nobody asked for; returns how many there are."""
+    """Spans that nobody asked for; returns how many there are."""
     others = [span for span in spans if not any(exchange.is_mine(span) for exchange in exchanges)]
     for span in others:
-        say("  %s %s" % (mark(False), paint("a SERVER span too many: %s %s, trace %s" % (
-            span.method, span.path, span.trace_id), "red")))
+        say("  %s %s" % (mark(False), paint("a span too many: %s of %s, trace %s" % (
+            span.name, span.service, span.trace_id), "red")))
     return len(others)
 
 

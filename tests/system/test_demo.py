@@ -22,7 +22,8 @@ from traceparents import Traceparent
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEMO = ROOT / "scripts" / "demo"
-ENDED = "15 requests sent, 15 came back as exactly one SERVER span, nothing more"
+ENDED = "17 requests sent, 17 came back as exactly one SERVER span of nginx, nothing more"
+TRACE = re.compile(r"^trace ([0-9a-f]{32})$", re.MULTILINE)
 
 sys.path.insert(0, str(ROOT / "examples" / "demo"))
 import exchanges  # noqa: E402
@@ -120,12 +121,12 @@ def test_every_request_comes_back_as_one_span(demo):
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    assert len(re.findall(r"^trace [0-9a-f]{32}$", done.stdout, re.MULTILINE)) == 15
-    assert len(re.findall(r"^  ✓ ", done.stdout, re.MULTILINE)) == 16  # and the ledger
+    assert len(set(TRACE.findall(done.stdout))) == 17  # one that grows is shown again
+    assert len(re.findall(r"^  ✓ ", done.stdout, re.MULTILINE)) == 18  # and the ledger
     assert "✗" not in done.stdout
     assert ENDED in done.stdout
-    assert re.search(r"✓ ledger: \d+ requests = 15 traced \+ \d+ not \(/status\); "
-                     r"15 recorded = 15 exported \+ 0 dropped \+ 0 held\n", done.stdout)
+    assert re.search(r"✓ ledger: \d+ requests = 17 traced \+ \d+ not \(/status\); "
+                     r"17 recorded = 17 exported \+ 0 dropped \+ 0 held\n", done.stdout)
     assert "└─ shop  GET /fail → 503  " in done.stdout and "error.type=503" in done.stdout
     assert "url.query=q=tea&sig=REDACTED" in done.stdout
     assert exchanges.SECRET not in done.stdout
@@ -136,11 +137,11 @@ def test_a_span_that_gets_lost_makes_it_fail_and_is_named(demo):
     done = demo.run()
 
     assert done.returncode == 1
-    assert len(re.findall(r"^trace ", done.stdout, re.MULTILINE)) == 14
     assert re.findall(r"✗ .*", done.stdout) == re.findall(
-        r"✗ [A-Z]+ /\S* +\d{3}  no SERVER span$", done.stdout, re.MULTILINE)
+        r"✗ [A-Z]+ /\S* +\d{3}  (?:no span of nginx|the application made .*)$", done.stdout,
+        re.MULTILINE)
     assert done.stdout.count("✗") == 1
-    assert "15 requests sent, 14 came back" in done.stdout
+    assert "17 requests sent, 16 came back" in done.stdout
     assert "receiver said:" in done.stderr
 
 
@@ -186,7 +187,7 @@ def test_ports_that_others_have_are_left_alone(demo):
     for holder in held:
         holder.close()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert not re.findall(r"^  (?:nginx|upstream|receiver) +http://127\.0\.0\.1:(?:8080|8081|4318)$",
+    assert not re.findall(r"^  (?:nginx|catalog|receiver) +http://127\.0\.0\.1:(?:8080|8081|4318)$",
                           done.stdout, re.MULTILINE)
 
 
@@ -237,7 +238,7 @@ def test_ctrl_c_ends_it_in_the_background_of_a_script_too(demo):
     assert demo.end(signal.SIGINT) == 0
 
 
-@pytest.mark.parametrize("text", ["receiver  http", "upstream  http", "nginx     http"])
+@pytest.mark.parametrize("text", ["receiver  http", "catalog   http", "nginx     http"])
 def test_ended_by_a_signal_while_it_starts_it_leaves_nothing(demo, text):
     demo.start().wait_for(text)
 
@@ -246,7 +247,7 @@ def test_ended_by_a_signal_while_it_starts_it_leaves_nothing(demo, text):
 
 def test_killed_its_programs_end_too(demo):
     demo.start().wait_for("until you press Ctrl-C")
-    assert len(demo.processes()) == 5  # receiver, upstream, nginx and its two workers
+    assert len(demo.processes()) == 5  # receiver, catalog, nginx and its two workers
 
     demo.child.kill()
 
@@ -290,10 +291,16 @@ def test_options(options, status):
 
 def span(exchange, **changes):
     """The span that this exchange should have."""
-    fields = dict(trace_id=exchange.trace_id, parent_id=exchange.parent_id, kind="SERVER",
-                  method=exchange.span_method, path=exchange.path, status=str(exchange.status),
+    fields = dict(trace_id=exchange.trace_id, span_id="a" * 16, parent_id=exchange.parent_id,
+                  kind="SERVER", service="shop", name="GET", start_unix_ns=0, method=exchange.span_method, path=exchange.path, status=str(exchange.status),
                   tags={"url.query": "q=tea&sig=REDACTED"})
     return types.SimpleNamespace(**{**fields, **changes})
+
+
+def behind(exchange, **changes):
+    """What the catalog should have made of it."""
+    return span(exchange, **{**dict(span_id="b" * 16, parent_id="a" * 16, service="catalog",
+                                    name="GET /hello", start_unix_ns=1), **changes})
 
 
 @pytest.fixture
@@ -304,12 +311,30 @@ def secret():
     return exchange
 
 
-def test_a_span_as_it_should_be_has_no_fault(secret):
-    assert verdict.find_fault(secret, [span(secret)]) is None
+def test_spans_as_they_should_be_have_no_fault(secret):
+    assert verdict.find_fault(secret, [behind(secret), span(secret)]) is None
 
 
 @pytest.mark.parametrize("changes, fault", [
-    ({"trace_id": "0" * 31 + "1"}, "no SERVER span"),
+    ({"trace_id": "0" * 31 + "1"}, "the application made [], not [('SERVER', 'GET /hello')]"),
+    ({"name": "GET"}, "the application made [('SERVER', 'GET')]"),
+    ({"kind": "CLIENT"}, "the application made [('CLIENT', 'GET /hello')]"),
+    ({"parent_id": "c" * 16}, "nobody is the parent of ['GET /hello']"),
+    ({"parent_id": None}, "nobody is the parent of"),
+    ({"service": "shop"}, "2 spans of nginx"),
+])
+def test_an_applications_span_that_differs_is_a_fault(secret, changes, fault):
+    assert fault in verdict.find_fault(secret, [span(secret), behind(secret, **changes)])
+
+
+def test_spans_of_the_application_beyond_what_it_should_make_are_a_fault(secret):
+    spans = [span(secret), behind(secret), behind(secret, span_id="d" * 16)]
+
+    assert "the application made" in verdict.find_fault(secret, spans)
+
+
+@pytest.mark.parametrize("changes, fault", [
+    ({"trace_id": "0" * 31 + "1"}, "no span of nginx"), ({"kind": "CLIENT"}, "kind is CLIENT"),
     ({"parent_id": None}, "parent is None"), ({"parent_id": "1" * 16}, "parent is 1111"),
     ({"method": "POST"}, "method is POST, not GET"), ({"path": "/"}, "path is /, not /hello"),
     ({"status": "201"}, "status is 201, not 200"), ({"status": None}, "status is None, not 200"),
@@ -317,11 +342,11 @@ def test_a_span_as_it_should_be_has_no_fault(secret):
     ({"tags": {}}, "url.query is None"),
 ])
 def test_a_span_that_differs_is_a_fault(secret, changes, fault):
-    assert fault in verdict.find_fault(secret, [span(secret, **changes)])
+    assert fault in verdict.find_fault(secret, [span(secret, **changes), behind(secret)])
 
 
 def test_two_spans_for_a_request_are_a_fault(secret):
-    assert verdict.find_fault(secret, [span(secret)] * 2) == "2 SERVER spans"
+    assert verdict.find_fault(secret, [span(secret)] * 2) == "2 spans of nginx"
 
 
 @pytest.mark.parametrize("answer", [500, None, TimeoutError("timed out")])
@@ -338,7 +363,7 @@ def test_bytes_that_nginx_refused_are_known_by_their_connection():
     of_another = span(malformed, tags={"network.peer.port": "4712"})
 
     assert verdict.find_fault(malformed, [of_it, of_another]) is None
-    assert verdict.find_fault(malformed, [of_another]) == "no SERVER span"
+    assert verdict.find_fault(malformed, [of_another]) == "no span of nginx"
 
 
 def test_a_span_that_nobody_asked_for_is_counted(secret, capsys):
