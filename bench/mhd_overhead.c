@@ -154,7 +154,7 @@ static void stop_server(struct server *server)
 
 static void receive(int fd)
 {
-    char bytes[1024];
+    char bytes[1024] = "";
     size_t count = 0;
 
     while (count < 4 || memcmp(bytes + count - 3, "ok\n", 3) != 0) {

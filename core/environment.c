@@ -126,7 +126,11 @@ static void read_sampler(struct tracez_config *config, const struct tracez_envir
         return;
     }
     config->sample_rate = rate;
-    config->sampler = by_parent ? (struct tracez_sampler){0} : tracez_sampler_ratio(rate);
+    if (by_parent) {
+        config->sampler = (struct tracez_sampler){0};
+    } else {
+        config->sampler = tracez_sampler_ratio(rate);
+    }
 }
 
 static void read_sample_rate(struct tracez_config *config,

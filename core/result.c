@@ -34,6 +34,7 @@ const char *tracez_drop_text(enum tracez_drop reason)
     return (size_t)reason < COUNT_OF(drop_texts) ? drop_texts[reason] : "unknown";
 }
 
+TRACEZ_PRINTF(3, 0)
 static void fill(struct tracez_error *error, enum tracez_result result, const char *format,
                  va_list arguments)
 {

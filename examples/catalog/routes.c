@@ -29,7 +29,7 @@ static enum MHD_Result not_found(const struct request *request)
                       json_pack("{s:s}", "error", "there is no such thing"));
 }
 
-static enum MHD_Result hello(const struct request *request)
+static enum MHD_Result answer_hello(const struct request *request)
 {
     bool is_post = strcmp(request->method, "POST") == 0;
     const char *traceparent =
@@ -40,7 +40,7 @@ static enum MHD_Result hello(const struct request *request)
         json_pack("{s:s, s:s?}", "text", is_post ? "made" : "hello", "traceparent", traceparent));
 }
 
-static enum MHD_Result slow(const struct request *request)
+static enum MHD_Result answer_slow(const struct request *request)
 {
     const char *wanted =
         MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, "ms");
@@ -52,18 +52,18 @@ static enum MHD_Result slow(const struct request *request)
                       json_pack("{s:s}", "text", "that took a while"));
 }
 
-static enum MHD_Result fail(const struct request *request)
+static enum MHD_Result answer_fail(const struct request *request)
 {
     return reply_send(request->connection, MHD_HTTP_SERVICE_UNAVAILABLE,
                       json_pack("{s:s}", "error", "out of order"));
 }
 
-static enum MHD_Result report(const struct request *request)
+static enum MHD_Result answer_report(const struct request *request)
 {
     return reply_send_file_instead(request->connection, "/files/report.txt");
 }
 
-static enum MHD_Result item(const struct request *request)
+static enum MHD_Result answer_item(const struct request *request)
 {
     const struct item *item = database_find_item(request->id);
 
@@ -76,7 +76,7 @@ static enum MHD_Result item(const struct request *request)
 }
 
 /* Asks the service for items, which here is the catalog once more: over HTTP, as any other. */
-static enum MHD_Result order(const struct request *request)
+static enum MHD_Result answer_order(const struct request *request)
 {
     const struct order *order = database_find_order(request->id);
     json_t *item;
@@ -101,8 +101,8 @@ static const struct route {
     const char *pattern; /* {id} at the end stands for a number */
     enum MHD_Result (*answer)(const struct request *request);
 } routes[] = {
-    {"/hello", hello},   {"/slow", slow},       {"/fail", fail},
-    {"/report", report}, {"/items/{id}", item}, {"/orders/{id}", order},
+    {"/hello", answer_hello},   {"/slow", answer_slow},       {"/fail", answer_fail},
+    {"/report", answer_report}, {"/items/{id}", answer_item}, {"/orders/{id}", answer_order},
 };
 
 /* A number behind the pattern's beginning, and nothing behind it. */

@@ -198,7 +198,7 @@ START_TEST(a_daemon_that_can_not_be_started_says_so_and_leaves_no_callbacks)
 
     ck_assert_ptr_null(tracez_mhd_start_daemon(tracing, &error, MHD_USE_EPOLL_INTERNAL_THREAD, 0,
                                                NULL, NULL, handle, &first,
-                                               MHD_OPTION_EXTERNAL_LOGGER, log_text, NULL,
+                                               MHD_OPTION_EXTERNAL_LOGGER, log_text, (void *)NULL,
                                                MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_END));
     ck_assert_int_eq(error.result, TRACEZ_SYSTEM);
     ck_assert_ptr_nonnull(strstr(error.text, "MHD_start_daemon failed"));
@@ -256,7 +256,7 @@ START_TEST(a_daemon_with_most_options_there_are_serves_and_is_traced)
 
     struct MHD_Daemon *daemon = tracez_mhd_start_daemon(
         tracing, &error, MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle, NULL,
-        MHD_OPTION_EXTERNAL_LOGGER, log_text, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        MHD_OPTION_EXTERNAL_LOGGER, log_text, (void *)NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)16384, MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)1024,
         MHD_OPTION_CONNECTION_LIMIT, 50U, MHD_OPTION_CONNECTION_TIMEOUT, 10U,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, 20U, MHD_OPTION_LISTEN_SOCKET, listener,
