@@ -77,6 +77,7 @@ static struct sockaddr_in loopback(uint16_t port)
 
 /* Answers at the second call, as libmicrohttpd's manual has it: at the first one it would close the
  * connection. The first request lets the measuring thread know whom to measure. */
+/* NOLINTNEXTLINE(readability-function-size): so many parameters has libmicrohttpd's type */
 static enum MHD_Result handle(void *state, struct MHD_Connection *connection, const char *url,
                               const char *method, const char *version, const char *upload_data,
                               size_t *upload_data_size, void **con_cls)
@@ -252,29 +253,34 @@ static void start_exporter(const struct sink *sink)
     }
 }
 
+/* The first word of a file of a thread's in /proc; false: there is none. */
+static bool read_of_task(const char *task, const char *name, char word[32])
+{
+    char path[300];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%s/%s", task, name);
+    file = fopen(path, "r");
+    if (file == NULL) {
+        return false;
+    }
+    bool is_read = fscanf(file, "%31s", word) == 1;
+    fclose(file);
+    return is_read;
+}
+
 /* Processor time of the thread of this name, in ns; 0 when there is none. */
 static double thread_ns(const char *name)
 {
     DIR *tasks = opendir("/proc/self/task");
     struct dirent *task;
+    char word[32];
     double ns = 0;
 
     while (tasks != NULL && (task = readdir(tasks)) != NULL) {
-        char path[300];
-        char comm[32] = "";
-        FILE *file;
-
-        snprintf(path, sizeof(path), "/proc/self/task/%s/comm", task->d_name);
-        if ((file = fopen(path, "r")) != NULL) {
-            bool is_it = fscanf(file, "%31s", comm) == 1 && strcmp(comm, name) == 0;
-            fclose(file);
-            snprintf(path, sizeof(path), "/proc/self/task/%s/schedstat", task->d_name);
-            if (is_it && (file = fopen(path, "r")) != NULL) {
-                if (fscanf(file, "%lf", &ns) != 1) {
-                    ns = 0;
-                }
-                fclose(file);
-            }
+        if (read_of_task(task->d_name, "comm", word) && strcmp(word, name) == 0 &&
+            read_of_task(task->d_name, "schedstat", word)) {
+            ns = strtod(word, NULL);
         }
     }
     if (tasks != NULL) {

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define BODY_BYTES_MAX (8 * 1024 * 1024)
+#define BODY_BYTES_MAX (8UL * 1024 * 1024)
 #define MARK "\"traceId\""
 
 struct sink {

@@ -149,11 +149,13 @@ bool header_list_read(struct header_list *list, const char *text)
     char *rest = list->text;
     char *pair;
 
+    size_t bytes = strnlen(text, HEADER_LIST_BYTES_MAX);
+
     list->count = 0;
-    if (strnlen(text, HEADER_LIST_BYTES_MAX) == HEADER_LIST_BYTES_MAX) {
+    if (bytes == HEADER_LIST_BYTES_MAX) {
         return false;
     }
-    strcpy(list->text, text);
+    memcpy(list->text, text, bytes + 1);
     while ((pair = strsep(&rest, ",")) != NULL) {
         char *value = strchr(pair, '=');
         if (*trim(pair) == '\0') {

@@ -13,6 +13,7 @@ static bool may_have(const struct callbacks *has, const struct callbacks *wanted
     return has->handler == NULL || memcmp(has, wanted, sizeof(*has)) == 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): so many parameters has MHD_start_daemon */
 static struct MHD_Daemon *start(struct tracez_mhd *tracing, struct tracez_error *error,
                                 unsigned flags, uint16_t port,
                                 MHD_AcceptPolicyCallback accept_policy, void *accept_policy_state,
@@ -31,6 +32,7 @@ static struct MHD_Daemon *start(struct tracez_mhd *tracing, struct tracez_error 
     return daemon;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): so many parameters has MHD_start_daemon */
 struct MHD_Daemon *tracez_mhd_start_daemon(struct tracez_mhd *tracing, struct tracez_error *error,
                                            unsigned flags, uint16_t port,
                                            MHD_AcceptPolicyCallback accept_policy,

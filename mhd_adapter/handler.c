@@ -38,6 +38,7 @@ static void *log_uri(void *state, const char *uri, struct MHD_Connection *connec
 
 /* ---- The handler ----------------------------------------------------------------------------- */
 
+/* NOLINTNEXTLINE(readability-function-size): so many parameters has libmicrohttpd's type */
 enum MHD_Result tracez_mhd_handler(void *state, struct MHD_Connection *connection, const char *url,
                                    const char *method, const char *version, const char *upload_data,
                                    size_t *upload_data_size, void **con_cls)

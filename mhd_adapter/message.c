@@ -15,6 +15,7 @@ static bool is_named(const char *key, size_t key_bytes, const char *name, size_t
     return key_bytes == name_bytes && strncasecmp(key, name, name_bytes) == 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): so many parameters has libmicrohttpd's type */
 static enum MHD_Result read_header(void *state, enum MHD_ValueKind kind, const char *key,
                                    size_t key_bytes, const char *value, size_t value_bytes)
 {

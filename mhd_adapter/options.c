@@ -4,6 +4,8 @@
  * option newer than the table is refused: nobody can tell what to read behind it. */
 #include "options.h"
 
+#define ARRAYS_DEEP_MAX 8
+
 enum follow {
     FOLLOW_UNKNOWN,
     FOLLOW_UNSIGNED,
@@ -51,42 +53,53 @@ static const unsigned char followed_by[] = {
     [MHD_OPTION_TLS_NO_ALPN] = FOLLOW_INT,
 };
 
-static enum tracez_result add(struct options *options, struct callbacks *callbacks,
-                              const struct MHD_OptionItem *item, struct tracez_error *error);
-
-static enum tracez_result add_array(struct options *options, struct callbacks *callbacks,
-                                    const struct MHD_OptionItem *items, struct tracez_error *error)
+static enum tracez_result add_one(struct options *options, struct callbacks *callbacks,
+                                  const struct MHD_OptionItem *item, struct tracez_error *error)
 {
-    enum tracez_result result = TRACEZ_OK;
-
-    for (; items->option != MHD_OPTION_END && result == TRACEZ_OK; items++) {
-        result = add(options, callbacks, items, error);
-    }
-    return result;
-}
-
-static enum tracez_result add(struct options *options, struct callbacks *callbacks,
-                              const struct MHD_OptionItem *item, struct tracez_error *error)
-{
-    switch (item->option) {
-    case MHD_OPTION_ARRAY:
-        return add_array(options, callbacks, item->ptr_value, error);
-    case MHD_OPTION_NOTIFY_COMPLETED:
+    if (item->option == MHD_OPTION_NOTIFY_COMPLETED) {
         callbacks->completed = (MHD_RequestCompletedCallback)item->value;
         callbacks->completed_state = item->ptr_value;
         return TRACEZ_OK;
-    case MHD_OPTION_URI_LOG_CALLBACK:
+    }
+    if (item->option == MHD_OPTION_URI_LOG_CALLBACK) {
         callbacks->uri_log = (tracez_mhd_uri_log_fn)item->value;
         callbacks->uri_log_state = item->ptr_value;
         return TRACEZ_OK;
-    default:
-        break;
     }
     if (options->count == OPTIONS_MAX) {
         return tracez_error_fill(error, TRACEZ_INVALID, "options rejected: up to %d", OPTIONS_MAX);
     }
     options->items[options->count++] = *item;
     return TRACEZ_OK;
+}
+
+/* An item, or all those of the array that it is; arrays may stand in arrays. */
+static enum tracez_result add(struct options *options, struct callbacks *callbacks,
+                              const struct MHD_OptionItem *item, struct tracez_error *error)
+{
+    const struct MHD_OptionItem just_it[] = {*item, {MHD_OPTION_END, 0, NULL}};
+    const struct MHD_OptionItem *next[1 + ARRAYS_DEEP_MAX] = {just_it};
+    enum tracez_result result = TRACEZ_OK;
+    int depth = 0;
+
+    while (depth >= 0 && result == TRACEZ_OK) {
+        const struct MHD_OptionItem *one = next[depth];
+
+        if (one->option == MHD_OPTION_END) {
+            depth--;
+            continue;
+        }
+        next[depth]++;
+        if (one->option != MHD_OPTION_ARRAY) {
+            result = add_one(options, callbacks, one, error);
+        } else if (depth < ARRAYS_DEEP_MAX) {
+            next[++depth] = one->ptr_value;
+        } else {
+            result = tracez_error_fill(error, TRACEZ_INVALID,
+                                       "options rejected: arrays up to %d deep", ARRAYS_DEEP_MAX);
+        }
+    }
+    return result;
 }
 
 static enum follow follow_of(int option)
@@ -115,6 +128,10 @@ enum tracez_result options_read(struct options *options, struct callbacks *callb
         case FOLLOW_UNSIGNED:
             item.value = (intptr_t)va_arg(arguments, unsigned);
             break;
+        case FOLLOW_SIZE_AND_POINTER:
+            item.value = (intptr_t)va_arg(arguments, size_t);
+            item.ptr_value = va_arg(arguments, void *);
+            break;
         case FOLLOW_INT:
             item.value = va_arg(arguments, int);
             break;
@@ -126,10 +143,6 @@ enum tracez_result options_read(struct options *options, struct callbacks *callb
             break;
         case FOLLOW_TWO_POINTERS:
             item.value = (intptr_t)va_arg(arguments, void *);
-            item.ptr_value = va_arg(arguments, void *);
-            break;
-        case FOLLOW_SIZE_AND_POINTER:
-            item.value = (intptr_t)va_arg(arguments, size_t);
             item.ptr_value = va_arg(arguments, void *);
             break;
         }

@@ -32,11 +32,12 @@ bool redaction_init(struct redaction *redaction, const char *text)
         return true;
     }
     size_t count = count_keys(text);
-    struct tracez_text *keys = malloc(count * sizeof(keys[0]) + strlen(text) + 1);
+    size_t text_bytes = strlen(text) + 1;
+    struct tracez_text *keys = malloc(count * sizeof(keys[0]) + text_bytes);
     if (keys == NULL) {
         return false;
     }
-    char *texts = strcpy((char *)(keys + count), text);
+    const char *texts = memcpy(keys + count, text, text_bytes);
     for (size_t i = 0; i < count; i++) {
         texts += strspn(texts, SEPARATORS);
         keys[i] = (struct tracez_text){texts, strcspn(texts, SEPARATORS)};

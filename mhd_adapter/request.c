@@ -10,7 +10,7 @@
 
 #define NAME_BYTES 16 /* the longest known method, or HTTP */
 
-_Static_assert(REQUEST_TEXT_BYTES > 3 * 1000, "path, query and tracestate of the usual lengths");
+_Static_assert(REQUEST_TEXT_BYTES > 3000, "path, query and tracestate of the usual lengths");
 
 /* ---- Begin ----------------------------------------------------------------------------------- */
 

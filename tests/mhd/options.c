@@ -107,6 +107,27 @@ START_TEST(each_kind_of_argument_is_read_in_its_width)
 }
 END_TEST
 
+START_TEST(arrays_in_arrays_are_read_to_a_depth)
+{
+    enum { DEEP_MAX = 8 };
+    struct MHD_OptionItem arrays[DEEP_MAX + 1][2] = {
+        {{MHD_OPTION_CONNECTION_TIMEOUT, 9, NULL}, {MHD_OPTION_END, 0, NULL}}};
+    struct tracez_error error = {0};
+
+    for (int i = 1; i <= DEEP_MAX; i++) {
+        arrays[i][0] = (struct MHD_OptionItem){MHD_OPTION_ARRAY, 0, arrays[i - 1]};
+        arrays[i][1] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+    }
+
+    ck_assert_int_eq(read_options(&error, MHD_OPTION_ARRAY, arrays[DEEP_MAX], MHD_OPTION_END),
+                     TRACEZ_INVALID);
+    ck_assert_ptr_nonnull(strstr(error.text, "up to 8 deep"));
+    ck_assert_int_eq(read_options(NULL, MHD_OPTION_ARRAY, arrays[DEEP_MAX - 1], MHD_OPTION_END),
+                     TRACEZ_OK);
+    ck_assert_uint_eq(options.count, 1);
+}
+END_TEST
+
 START_TEST(callbacks_are_taken_out_also_of_arrays_within_arrays)
 {
     const struct MHD_OptionItem inner[] = {
@@ -283,6 +304,7 @@ int main(void)
 
     tcase_add_test(reading, an_option_that_nobody_knows_is_refused_by_its_number);
     tcase_add_test(reading, more_options_than_there_is_room_for_are_refused);
+    tcase_add_test(reading, arrays_in_arrays_are_read_to_a_depth);
     tcase_add_test(reading, no_options_are_no_options);
     tcase_add_test(reading, each_kind_of_argument_is_read_in_its_width);
     tcase_add_test(reading, callbacks_are_taken_out_also_of_arrays_within_arrays);
