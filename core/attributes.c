@@ -46,6 +46,17 @@ static const char *append(struct attributes *attributes, size_t *used, struct tr
     return start;
 }
 
+/* The index of the key's tag, or the next free one: a later value replaces an earlier one. */
+static size_t find(const struct attributes *attributes, const char *key)
+{
+    size_t index = 0;
+
+    while (index < attributes->count && strcmp(attributes->tags[index].key, key) != 0) {
+        index++;
+    }
+    return index;
+}
+
 static const char *read_pair(struct attributes *attributes, size_t *used, struct tracez_text pair)
 {
     const char *equals = memchr(pair.text, '=', pair.bytes);
@@ -69,10 +80,12 @@ static const char *read_pair(struct attributes *attributes, size_t *used, struct
         return "an escape that is none, or over 8 KiB in all";
     }
     if (strcmp(key_text, TRACEZ_KEY(SERVICE_NAME)) == 0) {
-        attributes->service_name = value_text;
+        attributes->service_name = *value_text != '\0' ? value_text : NULL;
         return NULL;
     }
-    attributes->tags[attributes->count++] = (struct tracez_tag){
+    size_t index = find(attributes, key_text);
+    attributes->count += index == attributes->count;
+    attributes->tags[index] = (struct tracez_tag){
         .key = key_text,
         .type = TRACEZ_TAG_STRING,
         .value.string = {value_text, strlen(value_text)},

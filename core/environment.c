@@ -153,8 +153,9 @@ static void read_sample_rate(struct tracez_config *config,
 
 /* ---- The rest -------------------------------------------------------------------------------- */
 
+/* *names_service: do the attributes that count name the service? */
 static void read_attributes(struct tracez_config *config, const char *name,
-                            const struct tracez_environment *environment)
+                            const struct tracez_environment *environment, bool *names_service)
 {
     const char *text = tracez_environment_text(name);
     struct attributes attributes;
@@ -168,6 +169,7 @@ static void read_attributes(struct tracez_config *config, const char *name,
         return;
     }
     config->resource_attributes = text;
+    *names_service = attributes.service_name != NULL;
 }
 
 static void read_disabled(struct tracez_config *config,
@@ -191,13 +193,17 @@ void tracez_config_read_environment(struct tracez_config *config,
 {
     const char *otel_name = tracez_environment_text("OTEL_SERVICE_NAME");
     const char *own_name = tracez_environment_text("TRACEZ_SERVICE_NAME");
+    bool names_service = false;
     uint32_t count;
 
+    read_attributes(config, "OTEL_RESOURCE_ATTRIBUTES", environment, &names_service);
+    read_attributes(config, "TRACEZ_RESOURCE_ATTRIBUTES", environment, &names_service);
+    if (names_service) {
+        config->service_name = NULL; /* the environment's comes before the program's */
+    }
     if (otel_name != NULL || own_name != NULL) {
         config->service_name = own_name != NULL ? own_name : otel_name;
     }
-    read_attributes(config, "OTEL_RESOURCE_ATTRIBUTES", environment);
-    read_attributes(config, "TRACEZ_RESOURCE_ATTRIBUTES", environment);
     read_sampler(config, environment);
     read_sample_rate(config, environment);
     read_disabled(config, environment);

@@ -18,14 +18,26 @@ static struct tracez_text behind(struct tracez_text text, size_t bytes)
     return (struct tracez_text){text.text + bytes, text.bytes - bytes};
 }
 
+/* RFC 3986, section 3.1. */
+static bool is_scheme(struct tracez_text text)
+{
+    for (size_t i = 0; i < text.bytes; i++) {
+        char lower = text_lower(text.text[i]);
+        bool is_letter = lower >= 'a' && lower <= 'z';
+        if (!is_letter && (i == 0 || lower == '\0' || strchr("0123456789+-.", lower) == NULL)) {
+            return false;
+        }
+    }
+    return text.bytes > 0;
+}
+
 /* RFC 9112, section 3.2.2: what a proxy is asked for. */
 static struct tracez_text without_origin(struct tracez_text target)
 {
     struct tracez_text scheme = up_to(target, ':');
     struct tracez_text rest = behind(target, scheme.bytes);
 
-    if (target.bytes == 0 || target.text[0] == '/' || rest.bytes < 3 ||
-        memcmp(rest.text, "://", 3) != 0) {
+    if (rest.bytes < 3 || memcmp(rest.text, "://", 3) != 0 || !is_scheme(scheme)) {
         return target;
     }
     rest = behind(rest, 3);

@@ -116,6 +116,7 @@ static const char *error_type(CURLcode code)
 {
     switch (code) {
     case CURLE_OK:
+    case CURLE_HTTP_RETURNED_ERROR: /* CURLOPT_FAILONERROR: the status says it */
         return NULL;
     case CURLE_OPERATION_TIMEDOUT:
         return TRACEZ_HTTP_TIMEOUT;
@@ -208,12 +209,22 @@ static void tag_times(struct tracez_span span, CURL *easy)
               info_us(easy, CURLINFO_STARTTRANSFER_TIME_T));
 }
 
+/* What libcurl could not take apart, we would take apart wrongly: a password that is not escaped
+ * must not become a host or a path. */
+static struct tracez_text url_of(CURL *easy, CURLcode code)
+{
+    if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
+        return (struct tracez_text){NULL, 0};
+    }
+    return info_text(easy, CURLINFO_EFFECTIVE_URL);
+}
+
 static void tag(const struct tracez_curl *call, CURLcode code)
 {
     CURL *easy = call->easy;
     const struct tracez_http_call http = {
         .method = info_text(easy, CURLINFO_EFFECTIVE_METHOD),
-        .url = info_text(easy, CURLINFO_EFFECTIVE_URL),
+        .url = url_of(easy, code),
         .peer_address = info_text(easy, CURLINFO_PRIMARY_IP),
         .peer_port = info_int(easy, CURLINFO_PRIMARY_PORT),
         .protocol_version = version_text(easy),
@@ -231,7 +242,7 @@ static void tag(const struct tracez_curl *call, CURLcode code)
     tracez_http_tag_call(call->span, &http);
     tracez_http_tag_response(call->span, TRACEZ_KIND_CLIENT, info_int(easy, CURLINFO_RESPONSE_CODE),
                              error_type(code));
-    if (code != CURLE_OK) {
+    if (code != CURLE_OK && code != CURLE_HTTP_RETURNED_ERROR) {
         tracez_span_set_status(call->span, TRACEZ_STATUS_ERROR, curl_easy_strerror(code));
     }
     tag_times(call->span, easy);

@@ -68,6 +68,8 @@ static void refuse_others(const struct tracez_environment *environment)
         const char *fine;
         const char *why;
     } others[] = {
+        {"OTEL_TRACES_EXPORTER", "otlp",
+         "spans go out as OTLP; OTEL_SDK_DISABLED=true ends tracing"},
         {"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "tracez speaks http/json"},
         {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "tracez speaks http/json"},
         {"OTEL_EXPORTER_OTLP_COMPRESSION", "none", "bodies are not compressed"},

@@ -14,13 +14,26 @@
 #define TAG_BYTES_MIN 16
 #define TAG_BYTES_MAX 32000
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_rwlock_t all_lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct tracez_mhd *all;
 
 /* ---- All adapters ---------------------------------------------------------------------------- */
 
+/* In a forked child, whose other threads may have held it, and are gone. */
+static void unlock_in_child(void)
+{
+    all_lock = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER;
+}
+
+static void init_once(void)
+{
+    pthread_atfork(NULL, NULL, unlock_in_child);
+}
+
 static void enlist(struct tracez_mhd *tracing)
 {
+    pthread_once(&once, init_once);
     pthread_rwlock_wrlock(&all_lock);
     tracing->next = all;
     all = tracing;
@@ -47,6 +60,9 @@ struct request *adapter_find_request(const struct MHD_Connection *connection)
     for (struct tracez_mhd *tracing = all; tracing != NULL && request == NULL;
          tracing = tracing->next) {
         request = table_find(&tracing->table, connection);
+        if (request != NULL && !request->is_started && !request->is_counted) {
+            request = NULL; /* of a connection that had this address before, with another adapter */
+        }
     }
     pthread_rwlock_unlock(&all_lock);
     return request;
@@ -97,10 +113,13 @@ static enum tracez_result check(const struct tracez_mhd_config *config, struct t
 static enum tracez_result build(struct tracez_mhd *tracing, const struct tracez_mhd_config *config,
                                 struct tracez_error *error)
 {
-    if (!table_init(&tracing->table, config->connections_max) ||
-        !redaction_init(&tracing->redaction, config->redact_query)) {
+    if (!table_init(&tracing->table, config->connections_max)) {
         return tracez_error_fill(error, TRACEZ_NO_MEMORY, "no memory for %u connections",
                                  config->connections_max);
+    }
+    enum tracez_result result = redaction_init(&tracing->redaction, config->redact_query, error);
+    if (result != TRACEZ_OK) {
+        return result;
     }
     return tracez_http_captures_create(TRACEZ_HTTP_REQUEST, config->capture_request_headers,
                                        &tracing->captures, error);
@@ -120,7 +139,7 @@ enum tracez_result tracez_mhd_create(const struct tracez_mhd_config *config,
         return tracez_error_fill(error, TRACEZ_NO_MEMORY, "no memory for an adapter");
     }
     created->tracer = config->tracer;
-    created->callbacks = (struct callbacks){
+    created->configured = (struct callbacks){
         .handler = config->handler,
         .handler_state = config->handler_state,
         .completed = config->completed,
@@ -128,11 +147,13 @@ enum tracez_result tracez_mhd_create(const struct tracez_mhd_config *config,
         .uri_log = config->uri_log,
         .uri_log_state = config->uri_log_state,
     };
+    created->callbacks = created->configured;
     created->sampler = config->sampler;
     created->collector = config->collector;
     created->resource = config->resource;
     created->max_tag_bytes = config->max_tag_bytes;
     created->extract = config->extract;
+    created->connections_max = config->connections_max;
     handler_init_options(created);
     result = build(created, config, error);
     if (result != TRACEZ_OK) {

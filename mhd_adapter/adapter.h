@@ -25,7 +25,8 @@ struct callbacks {
 
 struct tracez_mhd {
     struct tracez_tracer *tracer;
-    struct callbacks callbacks;
+    struct callbacks configured;
+    struct callbacks callbacks; /* in use; constant from the first daemon on */
     struct MHD_OptionItem options[3];
 
     const struct tracez_sampler *sampler;
@@ -36,8 +37,10 @@ struct tracez_mhd {
     struct redaction redaction;
     struct tracez_http_captures *captures;
 
+    uint32_t connections_max;
     struct table table;
-    atomic_bool has_lost_ends; /* request path: somebody replaced our completed callback */
+    atomic_bool has_seen_end;  /* request path: our completed callback is in place */
+    atomic_bool has_lost_ends; /* request path: somebody replaced it */
 
     struct tracez_mhd *next; /* of all that there are: adapter.c */
 };

@@ -24,7 +24,7 @@ void tracez_mhd_set_route(struct MHD_Connection *connection, const char *route)
 {
     const struct request *request = adapter_find_request(connection);
 
-    if (request != NULL) {
+    if (request != NULL && route != NULL) {
         tracez_http_set_route(request->span, request->method,
                               (struct tracez_text){route, strlen(route)});
     }

@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nothing set, or all the same. */
-static bool may_have(const struct callbacks *has, const struct callbacks *wanted)
+static bool is_same(const struct callbacks *left, const struct callbacks *right)
 {
-    return has->handler == NULL || memcmp(has, wanted, sizeof(*has)) == 0;
+    return memcmp(left, right, sizeof(*left)) == 0;
 }
 
 /* NOLINTNEXTLINE(readability-function-size): so many parameters has MHD_start_daemon */
@@ -40,7 +39,8 @@ struct MHD_Daemon *tracez_mhd_start_daemon(struct tracez_mhd *tracing, struct tr
                                            MHD_AccessHandlerCallback handler, void *handler_state,
                                            ...)
 {
-    struct callbacks callbacks = {.handler = handler, .handler_state = handler_state};
+    struct callbacks callbacks = tracing->configured;
+    bool is_first = tracing->callbacks.handler == NULL;
     struct options *options = malloc(sizeof(*options));
     struct MHD_Daemon *daemon = NULL;
     va_list arguments;
@@ -49,19 +49,30 @@ struct MHD_Daemon *tracez_mhd_start_daemon(struct tracez_mhd *tracing, struct tr
         tracez_error_fill(error, TRACEZ_NO_MEMORY, "no memory for options");
         return NULL;
     }
+    callbacks.handler = handler;
+    callbacks.handler_state = handler_state;
     va_start(arguments, handler_state);
     enum tracez_result result = options_read(options, &callbacks, arguments, error);
     va_end(arguments);
-    if (result == TRACEZ_OK && !may_have(&tracing->callbacks, &callbacks)) {
+    if (result == TRACEZ_OK && handler == NULL) {
+        tracez_error_fill(error, TRACEZ_INVALID, "handler rejected: it must not be NULL");
+    } else if (result == TRACEZ_OK && options->connection_limit > tracing->connections_max) {
+        tracez_error_fill(
+            error, TRACEZ_INVALID,
+            "MHD_OPTION_CONNECTION_LIMIT %u rejected: connections_max of this tracing "
+            "is %u",
+            options->connection_limit, tracing->connections_max);
+    } else if (result == TRACEZ_OK && !is_first && !is_same(&tracing->callbacks, &callbacks)) {
         tracez_error_fill(error, TRACEZ_BUSY,
-                          "callbacks rejected: another daemon has others; make a tracez_mhd for "
-                          "each");
+                          "callbacks rejected: this tracing has others already; make a tracez_mhd "
+                          "for each");
     } else if (result == TRACEZ_OK) {
-        struct callbacks before = tracing->callbacks;
-        tracing->callbacks = callbacks;
+        if (is_first) { /* or the threads of another daemon are reading them */
+            tracing->callbacks = callbacks;
+        }
         daemon = start(tracing, error, flags, port, accept_policy, accept_policy_state, options);
-        if (daemon == NULL) {
-            tracing->callbacks = before;
+        if (daemon == NULL && is_first) {
+            tracing->callbacks = tracing->configured;
         }
     }
     free(options);

@@ -86,18 +86,34 @@ static void read_captures(struct tracez_mhd_config *config,
     config->capture_request_headers = text;
 }
 
+static void read_redaction(struct tracez_mhd_config *config,
+                           const struct tracez_environment *environment)
+{
+    static const char name[] = "TRACEZ_REDACT_QUERY";
+    const char *text = tracez_environment_text(name);
+    struct redaction redaction;
+    struct tracez_error error;
+
+    if (text == NULL) {
+        return;
+    }
+    if (redaction_init(&redaction, text, &error) == TRACEZ_OK) {
+        config->redact_query = text;
+    } else {
+        tracez_environment_ignore(environment, name, "%s", error.text);
+    }
+    redaction_deinit(&redaction);
+}
+
 void tracez_mhd_config_read_environment(struct tracez_mhd_config *config,
                                         const struct tracez_environment *environment)
 {
     static const char known_methods[] = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
-    const char *redact = tracez_environment_text("TRACEZ_REDACT_QUERY");
 
     read_propagators(config, "OTEL_PROPAGATORS", of_opentelemetry, environment);
     read_propagators(config, "TRACEZ_EXTRACT", of_tracez, environment);
     read_captures(config, environment);
-    if (redact != NULL) {
-        config->redact_query = redact;
-    }
+    read_redaction(config, environment);
     tracez_environment_number(environment, "TRACEZ_CONNECTIONS", ADAPTER_CONNECTIONS_MIN,
                               ADAPTER_CONNECTIONS_MAX, &config->connections_max);
     if (tracez_environment_text(known_methods) != NULL) {

@@ -6,7 +6,9 @@
  * The application may install callbacks of its own behind ours. Its URI logger in place of ours:
  * the handler meets requests that never began, and serves them untraced. Its completed callback in
  * place of ours: requests begin that never ended, and from the first one that is noticed, all are
- * served untraced. */
+ * served untraced. Where ours was ever called it is in place, and a request without an end is one
+ * of those that libmicrohttpd drops without a word, such as one whose arguments outgrow its memory:
+ * it alone is not traced. */
 #include "request.h"
 
 /* ---- Begin ----------------------------------------------------------------------------------- */
@@ -17,8 +19,10 @@ static void begin(struct tracez_mhd *tracing, const char *uri, struct MHD_Connec
 
     if (left_over != NULL) {
         request_forget(left_over);
-        /* Relaxed: an early look at it decides as well as a late one. */
-        atomic_store_explicit(&tracing->has_lost_ends, true, memory_order_relaxed);
+        /* Relaxed, as everywhere with these two: an early look decides as well as a late one. */
+        if (!atomic_load_explicit(&tracing->has_seen_end, memory_order_relaxed)) {
+            atomic_store_explicit(&tracing->has_lost_ends, true, memory_order_relaxed);
+        }
     }
     if (!atomic_load_explicit(&tracing->has_lost_ends, memory_order_relaxed)) {
         request_begin(tracing, connection, uri);
@@ -47,6 +51,9 @@ enum MHD_Result tracez_mhd_handler(void *state, struct MHD_Connection *connectio
     const struct callbacks *callbacks = &tracing->callbacks;
     struct request *request = table_find(&tracing->table, connection);
 
+    if (callbacks->handler == NULL) {
+        return MHD_NO; /* started by hand, with no handler in the configuration */
+    }
     if (request == NULL) {
         request = request_begin_untraced(tracing, connection);
     }
@@ -92,6 +99,9 @@ static void complete(void *state, struct MHD_Connection *connection, void **con_
     struct request *request = table_find(&tracing->table, connection);
     uint64_t end_ns = tracez_tracer_now_ns(tracing->tracer);
 
+    if (!atomic_load_explicit(&tracing->has_seen_end, memory_order_relaxed)) {
+        atomic_store_explicit(&tracing->has_seen_end, true, memory_order_relaxed);
+    }
     if (concerns_application(callbacks, request, con_cls)) {
         callbacks->completed(callbacks->completed_state, connection, con_cls, ending);
     }

@@ -66,6 +66,9 @@ static enum tracez_result add_one(struct options *options, struct callbacks *cal
         callbacks->uri_log_state = item->ptr_value;
         return TRACEZ_OK;
     }
+    if (item->option == MHD_OPTION_CONNECTION_LIMIT) {
+        options->connection_limit = (unsigned)item->value;
+    }
     if (options->count == OPTIONS_MAX) {
         return tracez_error_fill(error, TRACEZ_INVALID, "options rejected: up to %d", OPTIONS_MAX);
     }
@@ -116,6 +119,7 @@ enum tracez_result options_read(struct options *options, struct callbacks *callb
     int option;
 
     options->count = 0;
+    options->connection_limit = 0;
     while (result == TRACEZ_OK && (option = va_arg(arguments, int)) != MHD_OPTION_END) {
         struct MHD_OptionItem item = {.option = (enum MHD_OPTION)option};
 

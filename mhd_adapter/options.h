@@ -11,6 +11,7 @@
 #define OPTIONS_MAX 128
 
 struct options {
+    unsigned connection_limit; /* MHD_OPTION_CONNECTION_LIMIT; 0: libmicrohttpd's own */
     size_t count;
     struct MHD_OptionItem items[OPTIONS_MAX + 1]; /* the last one is MHD_OPTION_END */
 };

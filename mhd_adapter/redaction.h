@@ -13,9 +13,11 @@ struct redaction {
     void *memory; /* owned: keys of our own, and their texts behind them */
 };
 
-/* text: "all", "off", keys separated by blanks or commas, or NULL for the standard keys. False: no
- * memory. deinit accepts zero. */
-bool redaction_init(struct redaction *redaction, const char *text);
+/* text: "all", "off", keys separated by blanks or commas, or NULL for the standard keys. Errors:
+ * INVALID (no key; all or off among keys: a mistake must not show what was to be hidden),
+ * NO_MEMORY. deinit accepts zero, and what failed. */
+enum tracez_result redaction_init(struct redaction *redaction, const char *text,
+                                  struct tracez_error *error);
 void redaction_deinit(struct redaction *redaction);
 
 #endif

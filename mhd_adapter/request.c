@@ -107,9 +107,7 @@ void request_note_call(struct request *request, struct MHD_Connection *connectio
     request->was_handled = true;
     request->has_failed = result == MHD_NO;
     /* While it is suspended another thread may be queueing a response: do not look. */
-    if (is_suspended(connection) || status_of(connection) != 0) {
-        request->may_answer = true;
-    }
+    request->may_answer = is_suspended(connection) || status_of(connection) != 0;
 }
 
 /* Why the response did not go out whole; NULL when it did. */
@@ -145,7 +143,9 @@ void request_end(struct request *request, struct MHD_Connection *connection,
     struct tracez_mhd *tracing = request->tracing;
     int status = status_of(connection);
 
-    if (status == 0 && ending == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
+    if (request->has_failed) {
+        status = 0; /* what was queued before MHD_NO does not go out */
+    } else if (status == 0 && ending == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
         status = MHD_HTTP_SWITCHING_PROTOCOLS; /* an upgraded connection has forgotten it */
     }
     if (!request->is_counted) {

@@ -9,9 +9,12 @@
 #include "spans.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- The wrapped calls ----------------------------------------------------------------------- */
@@ -102,6 +105,13 @@ START_TEST(a_value_out_of_its_range_is_refused_by_name)
     bad = good;
     bad.capture_request_headers = "x-good, b:d";
     assert_refused(&bad, "\"b:d\"");
+    bad = good;
+    bad.redact_query = " ,";
+    assert_refused(&bad, "all, off, or a list");
+    bad.redact_query = "sig off";
+    assert_refused(&bad, "stand alone");
+    bad.redact_query = "ALL,token";
+    assert_refused(&bad, "stand alone");
 
     tracez_mhd_destroy(NULL);
     tracez_tracer_destroy(tracer);
@@ -175,8 +185,9 @@ START_TEST(queries_are_redacted_as_configured)
 {
     assert_query(NULL, "token=1&sig=REDACTED&b=3");
     assert_query("off", "token=1&sig=2&b=3");
-    assert_query("", "token=1&sig=2&b=3");
+    assert_query(" OFF ", "token=1&sig=2&b=3");
     assert_query("all", "REDACTED");
+    assert_query("All,", "REDACTED");
     assert_query("token", "token=REDACTED&sig=2&b=3");
     assert_query(" b,\ttoken ,", "token=REDACTED&sig=2&b=REDACTED");
 }
@@ -365,6 +376,66 @@ START_TEST(in_the_handler_the_connections_span_is_the_current_one)
 }
 END_TEST
 
+/* ---- Fork ------------------------------------------------------------------------------------ */
+
+static atomic_bool is_forking;
+
+static void *look_for_spans(void *connection)
+{
+    while (atomic_load(&is_forking)) {
+        tracez_mhd_span(connection);
+    }
+    return NULL;
+}
+
+/* Makes and unmakes an adapter; ends by a signal if that hangs. */
+static void use_adapters_in_child(const struct tracez_mhd_config *config)
+{
+    struct tracez_mhd *tracing;
+
+    alarm(20);
+    if (tracez_mhd_create(config, &tracing, NULL) != TRACEZ_OK) {
+        _exit(1);
+    }
+    tracez_mhd_destroy(tracing);
+    _exit(0);
+}
+
+START_TEST(a_child_that_was_forked_amid_a_look_up_can_use_adapters)
+{
+    enum { THREADS = 3, FORKS = 200 };
+    struct tracez_tracer *tracer = tracer_create_default();
+    struct tracez_mhd_config config;
+    struct tracez_mhd *tracing;
+    pthread_t threads[THREADS];
+    tracez_mhd_config_init(&config);
+    config.tracer = tracer;
+    ck_assert_int_eq(tracez_mhd_create(&config, &tracing, NULL), TRACEZ_OK);
+    atomic_store(&is_forking, true);
+    for (int i = 0; i < THREADS; i++) {
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, look_for_spans, &threads), 0);
+    }
+
+    for (int i = 0; i < FORKS; i++) {
+        pid_t child = fork();
+        int status;
+        ck_assert_int_ge(child, 0);
+        if (child == 0) {
+            use_adapters_in_child(&config);
+        }
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+    }
+
+    atomic_store(&is_forking, false);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    tracez_mhd_destroy(tracing);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("mhd adapter");
@@ -382,5 +453,6 @@ int main(void)
     tcase_add_test(settings, a_tracestate_of_several_lines_is_one_list);
     tcase_add_test(connections, a_connection_that_nobody_knows_has_no_span);
     tcase_add_test(connections, in_the_handler_the_connections_span_is_the_current_one);
+    tcase_add_test(connections, a_child_that_was_forked_amid_a_look_up_can_use_adapters);
     return run_suite(suite);
 }

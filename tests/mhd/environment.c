@@ -57,6 +57,8 @@ START_TEST(a_bad_value_is_told_by_name_and_changes_nothing)
         {"OTEL_PROPAGATORS", "B3", "\"B3\""},
         {"TRACEZ_EXTRACT", "tracecontext", "none of w3c, b3, b3multi, off"},
         {"TRACEZ_CAPTURE_REQUEST_HEADERS", "x-a, b:c", "\"b:c\""},
+        {"TRACEZ_REDACT_QUERY", " ", "a list of keys"},
+        {"TRACEZ_REDACT_QUERY", "off,sig", "stand alone"},
         {"TRACEZ_CONNECTIONS", "0", "1 to 1048576"},
         {"TRACEZ_CONNECTIONS", "1048577", "1 to 1048576"},
         {"OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "GET,BREW", "conventions"},

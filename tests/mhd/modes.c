@@ -342,12 +342,12 @@ END_TEST
 static const enum server_mode suspendable[] = {SERVER_POLLING, SERVER_POOL, SERVER_SELECT,
                                                SERVER_EPOLL};
 
-static int wait_suspended(struct server *server)
+static int wait_suspended(struct server *server, const char *request)
 {
     uint64_t start_ms = client_now_ms();
     int fd = client_connect(server_port(server));
 
-    client_send(fd, WAIT, strlen(WAIT));
+    client_send(fd, request, strlen(request));
     while (server_waiting(server) == 0) {
         client_pause(start_ms, "the suspended request");
     }
@@ -357,7 +357,7 @@ static int wait_suspended(struct server *server)
 START_TEST(a_client_that_leaves_while_it_is_suspended_is_one_span)
 {
     struct server *server = start((int)suspendable[_i]);
-    int fd = wait_suspended(server);
+    int fd = wait_suspended(server, WAIT);
 
     client_reset(fd);
     server_release(server);
@@ -374,7 +374,7 @@ END_TEST
 START_TEST(a_suspended_request_is_live_until_another_thread_has_answered_it)
 {
     struct server *server = start((int)suspendable[_i]);
-    int fd = wait_suspended(server);
+    int fd = wait_suspended(server, WAIT);
 
     ck_assert_uint_eq(books(server_tracer(server)).live, 1);
     ck_assert_uint_eq(books(server_tracer(server)).requests, 0);
@@ -385,6 +385,27 @@ START_TEST(a_suspended_request_is_live_until_another_thread_has_answered_it)
 
     ck_assert_uint_eq(spans.count, 1);
     assert_tag_int(&spans.records[0], "http.response.status_code", 200);
+    assert_no_tag(&spans.records[0], "error.type");
+    spans_free(&spans);
+    close(fd);
+    server_free(server);
+}
+END_TEST
+
+START_TEST(what_libmicrohttpd_refuses_behind_a_pause_is_whole)
+{
+    static const char head[] = "POST /pause HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    struct server *server = start((int)suspendable[_i]);
+    int fd = wait_suspended(server, head);
+
+    server_release(server);
+    client_send(fd, "zz\r\n", 4);
+    ck_assert_int_eq(client_receive(fd), 400);
+    books_at_rest(server, 1);
+    struct spans spans = spans_drain_first(server_tracer(server));
+
+    ck_assert_uint_eq(spans.count, 1);
+    assert_tag_int(&spans.records[0], "http.response.status_code", 400);
     assert_no_tag(&spans.records[0], "error.type");
     spans_free(&spans);
     close(fd);
@@ -417,5 +438,6 @@ int main(void)
                         count);
     tcase_add_loop_test(suspended, a_suspended_request_is_live_until_another_thread_has_answered_it,
                         0, count);
+    tcase_add_loop_test(suspended, what_libmicrohttpd_refuses_behind_a_pause_is_whole, 0, count);
     return run_suite(suite);
 }

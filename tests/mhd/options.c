@@ -234,6 +234,67 @@ START_TEST(a_daemon_that_can_not_be_started_says_so_and_leaves_no_callbacks)
 }
 END_TEST
 
+START_TEST(what_would_be_served_wrongly_is_not_started)
+{
+    struct tracez_tracer *tracer = tracer_create_default();
+    struct tracez_mhd *tracing = tracing_of(tracer);
+    struct tracez_error error = {0};
+
+    ck_assert_ptr_null(tracez_mhd_start_daemon(tracing, &error, MHD_USE_EPOLL_INTERNAL_THREAD, 0,
+                                               NULL, NULL, NULL, NULL, MHD_OPTION_END));
+    ck_assert_int_eq(error.result, TRACEZ_INVALID);
+    ck_assert_ptr_nonnull(strstr(error.text, "handler"));
+    ck_assert_ptr_null(tracez_mhd_start_daemon(tracing, &error, MHD_USE_EPOLL_INTERNAL_THREAD, 0,
+                                               NULL, NULL, handle, &first,
+                                               MHD_OPTION_CONNECTION_LIMIT, 4097U, MHD_OPTION_END));
+    ck_assert_int_eq(error.result, TRACEZ_INVALID);
+    ck_assert_ptr_nonnull(strstr(error.text, "4097"));
+    ck_assert_ptr_nonnull(strstr(error.text, "is 4096"));
+    tracez_mhd_destroy(tracing);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
+static int completions;
+
+static void complete(void *state, struct MHD_Connection *connection, void **con_cls,
+                     enum MHD_RequestTerminationCode ending)
+{
+    (void)connection;
+    (void)con_cls;
+    (void)ending;
+    ck_assert_ptr_eq(state, &third);
+    completions++;
+}
+
+START_TEST(callbacks_of_the_configuration_are_called_also_without_options)
+{
+    struct tracez_tracer *tracer = tracer_create_default();
+    struct tracez_mhd_config config;
+    struct tracez_mhd *tracing;
+    tracez_mhd_config_init(&config);
+    config.tracer = tracer;
+    config.completed = complete;
+    config.completed_state = &third;
+    ck_assert_int_eq(tracez_mhd_create(&config, &tracing, NULL), TRACEZ_OK);
+
+    for (int i = 0; i < 2; i++) {
+        struct MHD_Daemon *daemon =
+            tracez_mhd_start_daemon(tracing, NULL, MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL,
+                                    handle, &first, MHD_OPTION_END);
+        ck_assert_ptr_nonnull(daemon);
+        uint16_t port = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+        ck_assert_int_eq(client_ask(port, "GET / HTTP/1.0\r\n\r\n"), 200);
+        MHD_stop_daemon(daemon);
+    }
+
+    ck_assert_int_eq(completions, 2);
+    ck_assert_uint_eq(books(tracer).traced, 2);
+    tracez_mhd_destroy(tracing);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
 START_TEST(two_daemons_share_a_tracing_only_with_the_same_callbacks)
 {
     struct tracez_tracer *tracer = tracer_create_default();
@@ -241,14 +302,18 @@ START_TEST(two_daemons_share_a_tracing_only_with_the_same_callbacks)
     struct tracez_error error = {0};
     struct MHD_Daemon *daemons[2];
 
+    /* The second one starts while the first serves. */
     for (int i = 0; i < 2; i++) {
         daemons[i] = tracez_mhd_start_daemon(tracing, &error, MHD_USE_EPOLL_INTERNAL_THREAD, 0,
                                              NULL, NULL, handle, &first, MHD_OPTION_END);
         ck_assert_ptr_nonnull(daemons[i]);
+        uint16_t port = MHD_get_daemon_info(daemons[i], MHD_DAEMON_INFO_BIND_PORT)->port;
+        ck_assert_int_eq(client_ask(port, "GET / HTTP/1.0\r\n\r\n"), 200);
     }
     ck_assert_ptr_null(tracez_mhd_start_daemon(tracing, &error, MHD_USE_EPOLL_INTERNAL_THREAD, 0,
                                                NULL, NULL, handle, &second, MHD_OPTION_END));
     ck_assert_int_eq(error.result, TRACEZ_BUSY);
+    ck_assert_ptr_nonnull(strstr(error.text, "has others already"));
     for (int i = 0; i < 2; i++) {
         uint16_t port = MHD_get_daemon_info(daemons[i], MHD_DAEMON_INFO_BIND_PORT)->port;
         ck_assert_int_eq(client_ask(port, "GET / HTTP/1.0\r\n\r\n"), 200);
@@ -256,7 +321,7 @@ START_TEST(two_daemons_share_a_tracing_only_with_the_same_callbacks)
     MHD_stop_daemon(daemons[0]);
     MHD_stop_daemon(daemons[1]);
 
-    ck_assert_uint_eq(books(tracer).traced, 2);
+    ck_assert_uint_eq(books(tracer).traced, 4);
     tracez_mhd_destroy(tracing);
     tracez_tracer_destroy(tracer);
 }
@@ -309,6 +374,8 @@ int main(void)
     tcase_add_test(reading, each_kind_of_argument_is_read_in_its_width);
     tcase_add_test(reading, callbacks_are_taken_out_also_of_arrays_within_arrays);
     tcase_add_test(daemons, a_daemon_that_can_not_be_started_says_so_and_leaves_no_callbacks);
+    tcase_add_test(daemons, what_would_be_served_wrongly_is_not_started);
+    tcase_add_test(daemons, callbacks_of_the_configuration_are_called_also_without_options);
     tcase_add_test(daemons, two_daemons_share_a_tracing_only_with_the_same_callbacks);
     tcase_add_test(daemons, a_daemon_with_most_options_there_are_serves_and_is_traced);
     return run_suite(suite);

@@ -9,6 +9,7 @@
 #include "spans.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -96,13 +97,53 @@ START_TEST(without_both_each_connection_is_served_untraced_and_counted)
 }
 END_TEST
 
+/* One whose arguments outgrow the connection's memory: no answer, and mostly no completed callback.
+ */
+static void ask_too_much(struct server *server)
+{
+    enum { ARGUMENTS = 2000 };
+    static char request[64 + 2 * ARGUMENTS];
+    size_t bytes = (size_t)sprintf(request, "GET /ok?a");
+
+    for (int i = 1; i < ARGUMENTS; i++) {
+        bytes += (size_t)sprintf(request + bytes, "&a");
+    }
+    sprintf(request + bytes, " HTTP/1.1\r\nHost: h\r\n\r\n");
+    free(server_take_story(server));
+    int fd = client_connect(server_port(server));
+    client_send(fd, request, strlen(request));
+    server_wait_story(server, "unescape a\n");
+    close(fd);
+}
+
+/* Its connection's memory is soon another's, as malloc gives out anew what was freed. */
+START_TEST(a_request_that_libmicrohttpd_drops_without_a_word_costs_no_other)
+{
+    enum { DROPPED = 3 };
+    const struct server_options options = {.mode = (enum server_mode)_i};
+    struct server *server = server_start(&options);
+
+    ask_often(server);
+    for (int i = 0; i < DROPPED; i++) {
+        ask_too_much(server);
+        ask_often(server);
+    }
+    struct tracez_stats stats = books_at_the_end(server);
+
+    ck_assert_uint_eq(stats.requests, (1 + DROPPED) * 2 * REQUESTS + DROPPED);
+    ck_assert_uint_le(stats.not_traced, DROPPED);
+    server_free(server);
+}
+END_TEST
+
 START_TEST(requests_without_a_place_are_served_untraced_and_counted)
 {
     enum { CONNECTIONS = 100, PLACES = 28 }; /* the smallest table */
     struct tracez_mhd_config config;
     tracez_mhd_config_init(&config);
     config.connections_max = 1;
-    const struct server_options options = {.mode = (enum server_mode)_i, .config = &config};
+    const struct server_options options = {
+        .mode = (enum server_mode)_i, .has_default_limit = true, .config = &config};
     struct server *server = server_start(&options);
     static const char part[] = "POST /ok HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nabc";
     uint64_t start_ms = client_now_ms();
@@ -241,6 +282,29 @@ START_TEST(options_without_our_handler_still_make_spans_of_requests)
 }
 END_TEST
 
+START_TEST(without_any_handler_a_request_is_refused_and_counted)
+{
+    struct tracez_tracer *tracer = tracer_create_default();
+    struct tracez_mhd_config config;
+    tracez_mhd_config_init(&config);
+    config.tracer = tracer;
+    ck_assert_int_eq(tracez_mhd_create(&config, &tracing, NULL), TRACEZ_OK);
+    struct MHD_Daemon *daemon =
+        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, tracez_mhd_handler, tracing,
+                         MHD_OPTION_ARRAY, tracez_mhd_options(tracing), MHD_OPTION_END);
+    ck_assert_ptr_nonnull(daemon);
+    uint16_t port = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+
+    ck_assert_int_eq(client_ask(port, "GET /1 HTTP/1.0\r\n\r\n"), 0);
+    MHD_stop_daemon(daemon);
+
+    ck_assert_uint_eq(books(tracer).requests, 1);
+    ck_assert_uint_eq(books(tracer).live, 0);
+    tracez_mhd_destroy(tracing);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("mhd replaced");
@@ -254,9 +318,12 @@ int main(void)
                         0, SERVER_MODES);
     tcase_add_loop_test(replaced, without_both_each_connection_is_served_untraced_and_counted, 0,
                         SERVER_MODES);
+    tcase_add_loop_test(replaced, a_request_that_libmicrohttpd_drops_without_a_word_costs_no_other,
+                        0, SERVER_MODES);
     tcase_add_loop_test(replaced, requests_without_a_place_are_served_untraced_and_counted, 0,
                         SERVER_MODES);
     tcase_add_test(foreign, any_con_cls_is_the_applications_own);
+    tcase_add_test(foreign, without_any_handler_a_request_is_refused_and_counted);
     tcase_add_test(foreign, options_without_our_handler_still_make_spans_of_requests);
     return run_suite(suite);
 }

@@ -28,8 +28,9 @@ const char *const server_mode_names[SERVER_MODES] = {
 /* A request of the application's own. */
 struct state {
     struct server *server;
-    bool is_logged; /* the URI logger made it */
-    bool is_late;   /* the handler was called before */
+    bool is_logged;  /* the URI logger made it */
+    bool is_late;    /* the handler was called before */
+    bool is_resumed; /* and behind the pause of its first call */
     bool is_answered;
 };
 
@@ -214,6 +215,10 @@ static enum MHD_Result answer(struct server *server, struct MHD_Connection *conn
     if (strcmp(url, "/no") == 0) {
         return MHD_NO;
     }
+    if (strcmp(url, "/contrary") == 0) {
+        queue(connection, MHD_HTTP_OK, text_response("never\n"));
+        return MHD_NO;
+    }
     if (strncmp(url, "/status/", 8) == 0) {
         return queue(connection, (unsigned)atoi(url + 8), text_response("status\n"));
     }
@@ -240,7 +245,9 @@ static enum MHD_Result answer(struct server *server, struct MHD_Connection *conn
 
 static void answer_suspended(struct server *server, const struct waiting *waiting)
 {
-    answer(server, waiting->connection, waiting->url);
+    if (strcmp(waiting->url, "/pause") != 0) {
+        answer(server, waiting->connection, waiting->url);
+    }
     MHD_resume_connection(waiting->connection);
 }
 
@@ -345,6 +352,13 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
     }
     if (!state->is_late && strcmp(url, "/early") != 0) {
         state->is_late = true;
+        if (strcmp(url, "/pause") == 0) {
+            suspend(server, connection, url);
+        }
+        return MHD_YES;
+    }
+    if (strcmp(url, "/pause") == 0 && !state->is_resumed) {
+        state->is_resumed = true;
         return MHD_YES;
     }
     if (upload_data != NULL && *upload_data_size > 0) {
@@ -355,8 +369,8 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
         return MHD_YES;
     }
     state->is_answered = true;
-    bool waits =
-        strcmp(url, "/wait") == 0 || (server->mode == SERVER_SUSPENDING && strcmp(url, "/no") != 0);
+    bool says_no = strcmp(url, "/no") == 0 || strcmp(url, "/contrary") == 0;
+    bool waits = strcmp(url, "/wait") == 0 || (server->mode == SERVER_SUSPENDING && !says_no);
     if (waits) {
         suspend(server, connection, url);
         return MHD_YES;
@@ -484,6 +498,9 @@ static struct MHD_Daemon *start_daemon(struct server *server, const struct serve
         own[count++] =
             (struct MHD_OptionItem){MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)log_uri, server};
     }
+    if (!options->has_default_limit) {
+        own[count++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, NULL};
+    }
     own[count] = end;
     count = 0;
     if (options->replaces_completed) {
@@ -495,10 +512,9 @@ static struct MHD_Daemon *start_daemon(struct server *server, const struct serve
             (struct MHD_OptionItem){MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)log_uri, server};
     }
 #define OWN_OPTIONS                                                                                \
-    MHD_OPTION_ARRAY, own, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,                 \
-        MHD_OPTION_THREAD_POOL_SIZE, threads, MHD_OPTION_CONNECTION_TIMEOUT, options->timeout_s,   \
-        MHD_OPTION_UNESCAPE_CALLBACK, unescape, server, MHD_OPTION_NOTIFY_COMPLETED, completed,    \
-        server
+    MHD_OPTION_ARRAY, own, MHD_OPTION_THREAD_POOL_SIZE, threads, MHD_OPTION_CONNECTION_TIMEOUT,    \
+        options->timeout_s, MHD_OPTION_UNESCAPE_CALLBACK, unescape, server,                        \
+        MHD_OPTION_NOTIFY_COMPLETED, completed, server
     if (options->is_untraced) {
         daemon =
             MHD_start_daemon(flags, 0, NULL, NULL, handle, server, OWN_OPTIONS, MHD_OPTION_END);

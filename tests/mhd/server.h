@@ -9,6 +9,8 @@
  *   /users/42      200, with the route /users/{id} and the tag user.id
  *   /child         200, with a child span "query" of the current span
  *   /no            the handler says MHD_NO
+ *   /contrary      the handler queues 200 and says MHD_NO
+ *   /pause         suspended at the first call until server_release, then as /ok
  *   /stream        200 in chunks, of 256 KiB
  *   /broken        200 in chunks, and the content reader fails behind the first
  *   /endless       200 in chunks, until the client leaves
@@ -45,6 +47,7 @@ struct server_options {
     bool replaces_completed;                /* the application's own behind ours; by hand only */
     bool replaces_uri_log;                  /* likewise */
     const struct tracez_mhd_config *config; /* NULL: the defaults; its tracer is ignored */
+    bool has_default_limit;                 /* of connections: no option says one */
     size_t memory_limit;                    /* of a connection; 0: libmicrohttpd's */
 };
 

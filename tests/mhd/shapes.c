@@ -20,6 +20,16 @@ const struct shape shapes[] = {
         .version = "1.1",
     },
     {
+        .name = "the handler queues a response and says no",
+        .request = "GET /contrary HTTP/1.1\r\nHost: h\r\n" CLOSE,
+        .span_name = "GET",
+        .error_type = "no_response",
+        .method = "GET",
+        .path = "/contrary",
+        .host = "h",
+        .version = "1.1",
+    },
+    {
         .name = "the content reader fails",
         .request = "GET /broken HTTP/1.1\r\nHost: h\r\n" CLOSE,
         .answer = 200,

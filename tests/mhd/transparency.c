@@ -151,7 +151,8 @@ START_TEST(where_no_place_is_free_an_application_sees_the_same)
     struct tracez_mhd_config config;
     tracez_mhd_config_init(&config);
     config.connections_max = 1;
-    const struct server_options options = {.mode = SERVER_EPOLL, .config = &config};
+    const struct server_options options = {
+        .mode = SERVER_EPOLL, .has_default_limit = true, .config = &config};
 
     for (size_t i = 0; i < shape_count; i++) {
         assert_same(options, PLACES, shapes[i].name, shapes[i].request);

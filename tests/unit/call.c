@@ -121,6 +121,53 @@ START_TEST(a_transfer_that_fails_is_an_error_with_its_class)
 }
 END_TEST
 
+START_TEST(a_url_that_libcurl_can_not_read_is_not_taken_apart)
+{
+    static const char *const urls[] = {"http://me:SEC/RET@127.0.0.1:1/x", "http://me:SEC#RET@h/",
+                                       "http:////me:SECRET@h/", "nonsense://me:SECRET@h/"};
+
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        struct tracez_tracer *tracer = tracer_create_default();
+        const struct tracez_curl_options options = {.tracer = tracer};
+        CURL *easy = easy_for(urls[i]);
+
+        CURLcode code = perform(easy, NULL, &options);
+        struct spans spans = spans_drain_first(tracer);
+
+        ck_assert(code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL);
+        ck_assert_uint_eq(spans.count, 1);
+        assert_no_tag(&spans.records[0], "url.full");
+        assert_no_tag(&spans.records[0], "server.address");
+        assert_no_tag(&spans.records[0], "server.port");
+        spans_free(&spans);
+        curl_easy_cleanup(easy);
+        tracez_tracer_destroy(tracer);
+    }
+}
+END_TEST
+
+START_TEST(a_status_that_libcurl_was_told_to_fail_on_is_the_error)
+{
+    const struct backend_step steps[] = {{.action = BACKEND_ANSWER, .status = 404}};
+    struct backend *backend = backend_start(steps, 1);
+    struct tracez_tracer *tracer = tracer_create_default();
+    const struct tracez_curl_options options = {.tracer = tracer};
+    CURL *easy = easy_for(backend_url(backend));
+    curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
+
+    ck_assert_int_eq(perform(easy, NULL, &options), CURLE_HTTP_RETURNED_ERROR);
+    struct spans spans = spans_drain_first(tracer);
+
+    assert_tag_int(&spans.records[0], "http.response.status_code", 404);
+    assert_tag_string(&spans.records[0], "error.type", "404");
+    ck_assert_uint_eq(spans.records[0].status_message.bytes, 0);
+    spans_free(&spans);
+    curl_easy_cleanup(easy);
+    tracez_tracer_destroy(tracer);
+    backend_stop(backend);
+}
+END_TEST
+
 START_TEST(a_transfer_that_is_cut_keeps_its_status_code)
 {
     const struct backend_step steps[] = {{.action = BACKEND_CUT}};
@@ -407,6 +454,8 @@ int main(void)
 
     curl_global_init(CURL_GLOBAL_DEFAULT);
     tcase_add_test(wrong, a_transfer_that_fails_is_an_error_with_its_class);
+    tcase_add_test(wrong, a_url_that_libcurl_can_not_read_is_not_taken_apart);
+    tcase_add_test(wrong, a_status_that_libcurl_was_told_to_fail_on_is_the_error);
     tcase_add_test(wrong, a_transfer_that_is_cut_keeps_its_status_code);
     tcase_add_test(wrong, a_time_out_is_one);
     tcase_add_test(wrong, without_memory_the_request_goes_out_as_it_is);

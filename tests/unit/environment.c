@@ -359,11 +359,33 @@ START_TEST(the_resource_is_made_of_names_and_attributes)
         1);
     assert_resource("service.name=by-attribute;deployment.environment.name=prod;"
                     "note=a,b \xc3\xa9=c;");
+    setenv("OTEL_RESOURCE_ATTRIBUTES", "a=1,b=2,a=3,service.name=", 1);
+    assert_resource("service.name=unknown_service;a=3;b=2;");
+    setenv("OTEL_RESOURCE_ATTRIBUTES",
+           "service.name=by-attribute,deployment.environment.name=prod,note=a%2Cb%20%c3%a9=c", 1);
     setenv("OTEL_SERVICE_NAME", "by-otel", 1);
     assert_resource("service.name=by-otel;deployment.environment.name=prod;note=a,b \xc3\xa9=c;");
     setenv("TRACEZ_SERVICE_NAME", "by-tracez", 1);
     setenv("TRACEZ_RESOURCE_ATTRIBUTES", "only=this", 1);
     assert_resource("service.name=by-tracez;only=this;");
+}
+END_TEST
+
+START_TEST(a_service_that_the_environment_names_is_not_renamed_by_the_program)
+{
+    struct tracez_config config;
+    tracez_config_init(&config);
+    config.service_name = "of-the-program";
+
+    tracez_config_read_environment(&config, NULL);
+    ck_assert_str_eq(config.service_name, "of-the-program");
+    setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=by-attribute", 1);
+    tracez_config_read_environment(&config, NULL);
+    ck_assert_ptr_null(config.service_name);
+    config.service_name = "of-the-program";
+    setenv("TRACEZ_RESOURCE_ATTRIBUTES", "only=this", 1); /* in place of the other list */
+    tracez_config_read_environment(&config, NULL);
+    ck_assert_str_eq(config.service_name, "of-the-program");
 }
 END_TEST
 
@@ -390,5 +412,6 @@ int main(void)
     tcase_add_test(good, each_sampler_of_opentelemetry_is_understood);
     tcase_add_test(good, a_disabled_tracer_records_nothing_and_hands_contexts_on);
     tcase_add_test(good, the_resource_is_made_of_names_and_attributes);
+    tcase_add_test(good, a_service_that_the_environment_names_is_not_renamed_by_the_program);
     return run_suite(suite);
 }

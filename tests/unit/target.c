@@ -60,7 +60,10 @@ START_TEST(odd_targets_come_apart_without_a_guess)
     assert_target("host:443", "host:443", "");
     assert_target("/http://host/x", "/http://host/x", "");
     assert_target("a:/", "a:/", "");
-    assert_target("://", "/", "");
+    assert_target("://", "://", "");
+    assert_target("x?sig=a://b/c", "x", "sig=a://b/c");
+    assert_target("1a://b/c", "1a://b/c", "");
+    assert_target("s+v-1.0://b/c", "/c", "");
     assert_target("/\xff\x01?\xfe", "/\xff\x01", "\xfe");
 }
 END_TEST

@@ -35,8 +35,9 @@ struct tracez_mhd_config {
 
     struct tracez_tracer *tracer; /* borrowed until destroy */
 
-    /* The application's own callbacks, for who calls MHD_start_daemon by hand. They see what they
-     * would see without tracez. NULL: it has none. */
+    /* The application's own callbacks, for who calls MHD_start_daemon by hand; then there must be a
+     * handler, or each request is refused. They see what they would see without tracez. NULL: it
+     * has none. Options and arguments of tracez_mhd_start_daemon replace them. */
     MHD_AccessHandlerCallback handler;
     void *handler_state;
     MHD_RequestCompletedCallback completed;
@@ -51,13 +52,14 @@ struct tracez_mhd_config {
     unsigned extract;                     /* TRACEZ_PROPAGATE_*, or 0: trust no caller. All */
 
     const char *redact_query; /* copied. Keys whose values are hidden, separated by blanks or
-                                 commas; "all": the whole query; "off". NULL: the seven standard
-                                 keys of tracez_http_redacted_keys_default */
+                                 commas; alone, "all": the whole query, or "off". NULL: the seven
+                                 standard keys of tracez_http_redacted_keys_default */
     const char *capture_request_headers; /* copied. Names; NULL: none */
 
-    uint32_t connections_max; /* with a request at a time: 4096; 1 to 1,048,576. As many as
-                                 MHD_OPTION_CONNECTION_LIMIT; further ones are served untraced. 4
-                                 KiB of memory for each that is used */
+    uint32_t connections_max; /* with a request at a time: 4096; 1 to 1,048,576. At least
+                                 MHD_OPTION_CONNECTION_LIMIT: those without a place are served
+                                 untraced, and have their completed callback only where con_cls is
+                                 set. 4 KiB of memory for each that is used */
 };
 
 /* Fills in the defaults. [any] */
@@ -110,7 +112,8 @@ TRACEZ_API struct tracez_span tracez_mhd_span(struct MHD_Connection *connection)
 TRACEZ_API bool tracez_mhd_context(struct MHD_Connection *connection,
                                    struct tracez_context *context);
 
-/* Names the route, of low cardinality: "/users/{id}". It is a tag, and part of the span's name.
+/* Names the route, of low cardinality: "/users/{id}". It is a tag, and part of the span's name;
+ * NULL is ignored.
  * [any, while the request lives] */
 TRACEZ_API void tracez_mhd_set_route(struct MHD_Connection *connection, const char *route);
 
