@@ -95,11 +95,12 @@ static enum tracez_result add(struct options *options, struct callbacks *callbac
         next[depth]++;
         if (one->option != MHD_OPTION_ARRAY) {
             result = add_one(options, callbacks, one, error);
-        } else if (depth < ARRAYS_DEEP_MAX) {
+        } else if (one->ptr_value != NULL && depth < ARRAYS_DEEP_MAX) {
             next[++depth] = one->ptr_value;
         } else {
             result = tracez_error_fill(error, TRACEZ_INVALID,
-                                       "options rejected: arrays up to %d deep", ARRAYS_DEEP_MAX);
+                                       "MHD_OPTION_ARRAY rejected: NULL, or over %d deep",
+                                       ARRAYS_DEEP_MAX);
         }
     }
     return result;

@@ -121,7 +121,7 @@ START_TEST(arrays_in_arrays_are_read_to_a_depth)
 
     ck_assert_int_eq(read_options(&error, MHD_OPTION_ARRAY, arrays[DEEP_MAX], MHD_OPTION_END),
                      TRACEZ_INVALID);
-    ck_assert_ptr_nonnull(strstr(error.text, "up to 8 deep"));
+    ck_assert_ptr_nonnull(strstr(error.text, "over 8 deep"));
     ck_assert_int_eq(read_options(NULL, MHD_OPTION_ARRAY, arrays[DEEP_MAX - 1], MHD_OPTION_END),
                      TRACEZ_OK);
     ck_assert_uint_eq(options.count, 1);

@@ -217,7 +217,7 @@ START_TEST(a_list_is_refused_beyond_its_bounds_and_beside_too_many_headers)
     ck_assert_int_eq(tracez_exporter_check(&config, &error), TRACEZ_INVALID);
     ck_assert_str_eq(error.text, "33 headers rejected: up to 32");
     config.header_count = 0;
-    strcat(list, "one=more");
+    sprintf(list + strlen(list), "one=more");
     ck_assert_int_eq(tracez_exporter_check(&config, &error), TRACEZ_INVALID);
     memset(list, 'x', sizeof(list) - 1);
     ck_assert_int_eq(tracez_exporter_check(&config, &error), TRACEZ_INVALID);
