@@ -172,6 +172,7 @@ static enum MHD_Result answer_stream(struct MHD_Connection *connection, const ch
     return queue(connection, MHD_HTTP_OK, response);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): so many parameters has libmicrohttpd's type */
 static void upgraded(void *state, struct MHD_Connection *connection, void *con_cls,
                      const char *extra, size_t extra_bytes, MHD_socket socket,
                      struct MHD_UpgradeResponseHandle *handle)
@@ -338,6 +339,7 @@ static void *log_uri(void *cls, const char *uri, struct MHD_Connection *connecti
     return state;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): so many parameters has libmicrohttpd's type */
 static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, const char *url,
                               const char *method, const char *version, const char *upload_data,
                               size_t *upload_data_size, void **con_cls)
@@ -418,7 +420,9 @@ static void *run_loop(void *state)
     bool is_stopping = false;
 
     while (!is_stopping) {
-        fd_set reads, writes, errors;
+        fd_set reads;
+        fd_set writes;
+        fd_set errors;
         MHD_socket max = 0;
         struct timeval patience = {.tv_usec = 5000};
         FD_ZERO(&reads);
