@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -36,6 +37,7 @@ void *__wrap_calloc(size_t count, size_t bytes);
 void *__real_aligned_alloc(size_t alignment, size_t bytes);
 void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
 void *__real_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset);
+/* NOLINTNEXTLINE(readability-function-size): so many parameters has mmap */
 void *__wrap_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset);
 
 void *__wrap_malloc(size_t bytes)
@@ -261,10 +263,10 @@ START_TEST(a_target_longer_than_its_place_is_cut_and_hides_its_secrets)
     char ask[8192] = "GET /";
 
     memset(ask + 5, 'p', 4000);
-    strcpy(ask + 4005, "?sig=s3cr3t HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
-                       "tracestate: a=1\r\ntracestate: b=2\r\n"
-                       "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
-                       "\r\n");
+    sprintf(ask + 4005, "?sig=s3cr3t HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
+                        "tracestate: a=1\r\ntracestate: b=2\r\n"
+                        "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
+                        "\r\n");
     ck_assert_int_eq(client_ask(server_port(server), ask), 200);
     server_stop(server);
     struct spans spans = spans_drain_first(server_tracer(server));
@@ -320,6 +322,7 @@ static struct tracez_context seen_context;
 static bool seen_current;
 
 /* Looks from within the handler. */
+/* NOLINTNEXTLINE(readability-function-size): so many parameters has libmicrohttpd's type */
 static enum MHD_Result look(void *state, struct MHD_Connection *connection, const char *url,
                             const char *method, const char *version, const char *upload_data,
                             size_t *upload_data_size, void **con_cls)

@@ -157,6 +157,7 @@ END_TEST
 
 /* ---- A daemon -------------------------------------------------------------------------------- */
 
+/* NOLINTNEXTLINE(readability-function-size): so many parameters has libmicrohttpd's type */
 static enum MHD_Result handle(void *state, struct MHD_Connection *connection, const char *url,
                               const char *method, const char *version, const char *upload_data,
                               size_t *upload_data_size, void **con_cls)

@@ -190,6 +190,7 @@ static void *odd_pointer(const char *url)
     }
 }
 
+/* NOLINTNEXTLINE(readability-function-size): so many parameters has libmicrohttpd's type */
 static enum MHD_Result handle_oddly(void *state, struct MHD_Connection *connection, const char *url,
                                     const char *method, const char *version,
                                     const char *upload_data, size_t *upload_data_size,

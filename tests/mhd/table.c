@@ -46,7 +46,7 @@ START_TEST(a_full_table_has_no_place_until_one_is_given_back)
 {
     struct table table = create(1);
     const size_t capacity = table.group_count * TABLE_GROUP_PLACES;
-    void *places[64];
+    void *places[64] = {NULL};
     ck_assert_uint_le(capacity, 64);
 
     for (size_t i = 0; i < capacity; i++) {
