@@ -37,7 +37,6 @@ void *__wrap_calloc(size_t count, size_t bytes);
 void *__real_aligned_alloc(size_t alignment, size_t bytes);
 void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
 void *__real_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset);
-/* NOLINTNEXTLINE(readability-function-size): so many parameters has mmap */
 void *__wrap_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset);
 
 void *__wrap_malloc(size_t bytes)
@@ -55,6 +54,7 @@ void *__wrap_aligned_alloc(size_t alignment, size_t bytes)
     return fails() ? NULL : __real_aligned_alloc(alignment, bytes);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): so many parameters has mmap */
 void *__wrap_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset)
 {
     if (fails()) {
