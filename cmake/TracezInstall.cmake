@@ -1,12 +1,22 @@
 # SPDX-License-Identifier: MIT
 #
-# Installing: libraries, public headers, a pkg-config file for each library and one CMake package for all of them.
-# Everything is found relative to where these files lie, so the tree may be moved. (The nginx module installs
-# itself: see nginx_module/.)
+# Installing: libraries, public headers, a man page for each header, a pkg-config file for each library and one CMake
+# package for all of them. Everything is found relative to where these files lie, so the tree may be moved. (The
+# nginx module installs itself: see nginx_module/.)
 
 include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/tracez")
 set(pkgconfig_dir "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+
+# <tracez/tracez.h> is described in tracez(3), <tracez/mhd.h> in tracez_mhd(3): each page goes with its header.
+function(tracez_install_man_pages target)
+  get_target_property(headers ${target} HEADER_SET)
+  foreach(header IN LISTS headers)
+    get_filename_component(noun ${header} NAME_WE)
+    string(REGEX REPLACE "^tracez_tracez$" "tracez" page "tracez_${noun}")
+    install(FILES docs/man/${page}.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
+  endforeach()
+endfunction()
 
 # tracez_install_library(<target> DESCRIPTION <text> [EXPORT <set>] [LIBS_PRIVATE <flags>] [REQUIRES <modules>]
 #                        [REQUIRES_PRIVATE <modules>])
@@ -17,6 +27,7 @@ function(tracez_install_library target)
   endif()
   install(TARGETS ${target} ${target}_shared EXPORT ${arg_EXPORT}
     FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  tracez_install_man_pages(${target})
 
   get_target_property(arg_NAME ${target} OUTPUT_NAME)
   file(RELATIVE_PATH arg_TO_PREFIX "/${pkgconfig_dir}" "/")
