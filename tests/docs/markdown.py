@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What the documentation tests read out of Markdown: fenced blocks, headings, links.
 
-A fenced block's info string says how it is checked: "c program" is compiled, "json" is parsed,
-"nginx main", "nginx http", "nginx server" and "nginx location" are what stands inside of that in a
-configuration file, and nginx has to accept it."""
+A fenced block's info string says how it is checked: "c program" is compiled and run, "c server" is asked
+too, "c file" and "c body" (the inside of a function) are compiled, "json" is parsed, "nginx main", "nginx http",
+"nginx server" and "nginx location" are what stands inside of that in a configuration file, and nginx has to accept it."""
 
 import pathlib
 import re
