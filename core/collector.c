@@ -65,21 +65,6 @@ enum tracez_result collector_plan(const struct tracez_collector_config *config, 
     return TRACEZ_OK;
 }
 
-static bool init_lease(pthread_mutex_t *lease)
-{
-    pthread_mutexattr_t attributes;
-    int failed = pthread_mutexattr_init(&attributes);
-
-    if (failed == 0) {
-        failed |= pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
-        failed |= pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-        failed |= pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-        failed |= pthread_mutex_init(lease, &attributes);
-        pthread_mutexattr_destroy(&attributes);
-    }
-    return failed == 0;
-}
-
 enum tracez_result collector_format(struct collector_memory *memory,
                                     const struct collector_geometry *geometry,
                                     struct tracez_error *error)
@@ -92,30 +77,11 @@ enum tracez_result collector_format(struct collector_memory *memory,
     memset(lanes, 0, geometry->lane_count * sizeof(*lanes));
     memset(shards, 0, geometry->shard_count * sizeof(*shards));
     for (uint32_t i = 0; i < geometry->lane_count; i++) {
-        if (!init_lease(&lanes[i].lease)) {
+        if (!lease_init(&lanes[i].lease)) {
             return fail(error, TRACEZ_SYSTEM, "no robust, process-shared mutexes here");
         }
     }
     return TRACEZ_OK;
-}
-
-bool lease_is_whole(const pthread_mutex_t *lease)
-{
-    pthread_mutex_t fresh;
-    const unsigned char *expected = (const unsigned char *)&fresh;
-    const unsigned char *found = (const unsigned char *)lease;
-
-    memset(&fresh, 0, sizeof(fresh));
-    if (!init_lease(&fresh)) {
-        return true; /* nobody knows; there was a lock once */
-    }
-    /* A fresh lock has its kind set and nothing else, and locking leaves that alone. */
-    for (size_t i = 0; i < sizeof(fresh); i++) {
-        if (expected[i] != 0 && expected[i] != found[i]) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* Finds lanes, shards and rings in the memory. */

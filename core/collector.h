@@ -94,7 +94,10 @@ enum tracez_result collector_format(struct collector_memory *memory,
                                     const struct collector_geometry *geometry,
                                     struct tracez_error *error);
 
-/* Is what lies there a lock of the kind that collector_format makes, whoever holds it? To be asked
+/* False: no robust, process-shared mutexes here. */
+bool lease_init(pthread_mutex_t *lease);
+
+/* Is what lies there a lock of the kind that lease_init makes, whoever holds it? To be asked
  * before the C library is: that one believes what it finds. */
 bool lease_is_whole(const pthread_mutex_t *lease);
 

@@ -14,8 +14,45 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <string.h>
 
 #define SETTLE_ROUNDS 1000 /* of waiting for somebody to end what a dead process began */
+
+bool lease_init(pthread_mutex_t *lease)
+{
+    pthread_mutexattr_t attributes;
+    int failed = pthread_mutexattr_init(&attributes);
+
+    if (failed == 0) {
+        failed |= pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+        failed |= pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+        failed |= pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+        failed |= pthread_mutex_init(lease, &attributes);
+        pthread_mutexattr_destroy(&attributes);
+    }
+    return failed == 0;
+}
+
+bool lease_is_whole(const pthread_mutex_t *lease)
+{
+    pthread_mutex_t fresh;
+    unsigned char expected[sizeof(fresh)];
+    unsigned char found[sizeof(fresh)];
+
+    memset(&fresh, 0, sizeof(fresh));
+    if (!lease_init(&fresh)) {
+        return true; /* nobody knows; there was a lock once */
+    }
+    memcpy(expected, &fresh, sizeof(fresh));
+    memcpy(found, lease, sizeof(fresh));
+    /* A fresh lock has its kind set and nothing else, and locking leaves that alone. */
+    for (size_t i = 0; i < sizeof(fresh); i++) {
+        if (expected[i] != 0 && expected[i] != found[i]) {
+            return false;
+        }
+    }
+    return true;
+}
 
 /* The next shard of the lane. */
 static uint32_t after(const struct tracez_lane *lane, uint32_t shard)

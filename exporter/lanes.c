@@ -10,17 +10,17 @@
 #include "exporter.h"
 
 #define NS_PER_MS UINT64_C(1000000)
-#define LEASE_INTERVAL_MS 1000
+#define LEASE_INTERVAL_MS UINT64_C(1000)
 #define LEASE_INTERVAL_STOPPING_MS 20
 
 static struct window *window_at(struct tracez_exporter *exporter, uint32_t lane, uint32_t collector)
 {
-    return &exporter->windows[lane * exporter->collector_count + collector];
+    return &exporter->windows[(size_t)lane * exporter->collector_count + collector];
 }
 
 bool lanes_hold(const struct tracez_exporter *exporter, uint32_t lane)
 {
-    return exporter->windows[lane * exporter->collector_count].is_leased;
+    return exporter->windows[(size_t)lane * exporter->collector_count].is_leased;
 }
 
 /* ---- Taking ---------------------------------------------------------------------------------- */

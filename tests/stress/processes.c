@@ -47,7 +47,7 @@ static void *map_shared(size_t bytes)
     return memory;
 }
 
-static struct shared create_shared(uint32_t shards)
+static struct shared create_shared(uint32_t shards, uint32_t lanes)
 {
     static struct tracez_collector_config collector;
     struct shared shared = {.board = map_shared(sizeof(struct board))};
@@ -58,6 +58,7 @@ static struct shared create_shared(uint32_t shards)
     tracez_config_init(config);
     config->collectors = &collector;
     config->collector_count = 1;
+    config->lanes = lanes;
     config->buffer_bytes = tracez_buffer_bytes(config, NULL);
     config->ledger_bytes = tracez_ledger_bytes();
     config->buffer_memory = map_shared(config->buffer_bytes);
@@ -153,6 +154,20 @@ static bool note(const struct tracez_record *record, void *state)
     return true;
 }
 
+static void read_lane(const struct shared *shared, struct tracez_lane *lane)
+{
+    if (tracez_lane_lease(lane) != TRACEZ_OK) {
+        return;
+    }
+    for (int batch = 0; batch < 4; batch++) {
+        struct tracez_outcome outcome = {0};
+        struct tracez_mark mark;
+        outcome.exported = tracez_lane_read(lane, BATCH_SPANS, note, shared->board, &mark);
+        tracez_lane_acknowledge(lane, &mark, &outcome);
+    }
+    tracez_lane_release(lane);
+}
+
 static void read_spans(const struct shared *shared, uint32_t writer)
 {
     struct tracez_tracer *tracer = attach(shared, writer);
@@ -160,17 +175,11 @@ static void read_spans(const struct shared *shared, uint32_t writer)
     struct tracez_collector_stats stats;
     bool is_over;
 
+    tracez_tracer_take_over(tracer, writer); /* it may have been that of one who was killed */
     do {
         is_over = atomic_load(&shared->board->is_over);
-        if (tracez_lane_lease(lane_of(collector)) == TRACEZ_OK) {
-            for (int batch = 0; batch < 4; batch++) {
-                struct tracez_outcome outcome = {0};
-                struct tracez_mark mark;
-                outcome.exported =
-                    tracez_lane_read(lane_of(collector), BATCH_SPANS, note, shared->board, &mark);
-                tracez_lane_acknowledge(lane_of(collector), &mark, &outcome);
-            }
-            tracez_lane_release(lane_of(collector));
+        for (uint32_t lane = 0; lane < shared->config.lanes; lane++) {
+            read_lane(shared, tracez_collector_lane(collector, lane));
         }
         sched_yield();
         tracez_collector_stats_init(&stats);
@@ -241,11 +250,14 @@ static void assert_conserved(const struct shared *shared, unsigned kills)
     tracez_tracer_destroy(tracer);
 }
 
-static const uint32_t shard_counts[] = {1, 2, WRITERS};
+static const struct {
+    uint32_t shards;
+    uint32_t lanes;
+} shapes[] = {{1, 1}, {2, 1}, {WRITERS, 1}, {2, 2}, {WRITERS, 2}, {WRITERS, 3}};
 
 START_TEST(processes_that_share_a_buffer_lose_nothing_though_readers_are_killed)
 {
-    struct shared shared = create_shared(shard_counts[_i]);
+    struct shared shared = create_shared(shapes[_i].shards, shapes[_i].lanes);
     pid_t writers[WRITERS];
     pid_t readers[READERS];
 
@@ -277,6 +289,6 @@ int main(void)
 
     tcase_add_loop_test(processes,
                         processes_that_share_a_buffer_lose_nothing_though_readers_are_killed, 0,
-                        sizeof(shard_counts) / sizeof(shard_counts[0]));
+                        sizeof(shapes) / sizeof(shapes[0]));
     return run_suite(suite);
 }
