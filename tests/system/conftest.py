@@ -26,7 +26,13 @@ def pytest_terminal_summary(terminalreporter):
         for report in terminalreporter.getreports(outcome):
             for name, value in report.user_properties if report.when == "call" else ():
                 if name == "figure":
-                    terminalreporter.write_line("figure: %s" % value)
+                    terminalreporter.write_line("figure: %s%s" % (parameters_of(report), value))
+
+
+def parameters_of(report):
+    """"QUIT, " of test_name[QUIT]"""
+    _, bracket, rest = report.nodeid.partition("[")
+    return rest[:-1] + ", " if bracket else ""
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ everything that it starts can be found below its pid, and only those pids are ev
 
 Leaving the with block (QUIT) also checks what every test must end with: no [alert], [emerg] or
 [crit] in the error log, no process left, no report of a sanitizer. A module that was built with
-AddressSanitizer is recognised by its libraries; nginx itself then runs with them preloaded.
+a sanitizer is recognised by its libraries; nginx itself then runs with them preloaded.
 """
 
 import contextlib
@@ -115,7 +115,7 @@ class Kill:
 class Nginx:
     def __init__(self, http=None, main="", workers=1, daemon="off", master_process="on",
                  log_level="info", worker_connections=1024, load_module=True, environment=None,
-                 asan_options="", preload=(), files=None, **values):
+                 sanitizer_options="", preload=(), files=None, **values):
         self.prefix = pathlib.Path(tempfile.mkdtemp(prefix="tracez-nginx-"))
         self.port = {}
         self.master = None
@@ -124,7 +124,7 @@ class Nginx:
         self.kills = []
         self._module = find_module() if load_module else None
         self._environment = environment or {}
-        self._asan_options = asan_options
+        self._sanitizer_options = sanitizer_options
         self._preload = [str(path) for path in preload]  # a test's own libraries, see hang.c
         self._settings = dict(http=http, main=main, workers=workers, daemon=daemon,
                               master_process=master_process, log_level=log_level,
@@ -190,8 +190,12 @@ class Nginx:
         if libraries:
             logs = self.prefix / "sanitizer" / "report"
             environment["ASAN_OPTIONS"] = "log_path=%s:detect_leaks=%d:abort_on_error=0:%s" % (
-                logs, detect_leaks, self._asan_options)
+                logs, detect_leaks, self._sanitizer_options)
             environment["UBSAN_OPTIONS"] = "log_path=%s:print_stacktrace=1" % logs
+            # A worker is a forked child that makes a thread, and leaves without waiting for others.
+            environment["TSAN_OPTIONS"] = (
+                "log_path=%s:die_after_fork=0:exitcode=0:atexit_sleep_ms=0:%s" % (
+                    logs, self._sanitizer_options))
             # A copy: workers run as a user that may not see where this tree lies.
             suppressions = shutil.copy(HERE / "nginx.supp", self.prefix)
             environment["LSAN_OPTIONS"] = ("suppressions=%s:print_suppressions=1" % suppressions)
@@ -218,15 +222,20 @@ class Nginx:
                                        stdin=subprocess.DEVNULL)
         if not self.foreground:
             assert self._child.wait(timeout=30) == 0, self.log()
-        pid_file = self.prefix / "nginx.pid"
         polling.until("nginx writes its pid\n%s" % self.log(),
-                      lambda: self._has_ended() or pid_file.exists() and pid_file.read_text().strip(),
-                      seconds)
+                      lambda: self._has_ended() or self._written_pid(), seconds)
         assert not self._has_ended(), self.log() + (self.prefix / "output").read_text()
-        self.master = int(pid_file.read_text())
+        self.master = self._written_pid()
         if self._settings["master_process"] == "on":
             polling.until("all workers run", lambda: len(self.workers()) == self._settings["workers"])
         return self
+
+    def _written_pid(self):
+        """What nginx.pid says; None while it is not there, which it is for a moment at an upgrade."""
+        try:
+            return int((self.prefix / "nginx.pid").read_text() or 0) or None
+        except FileNotFoundError:
+            return None
 
     def _has_ended(self):
         return self.foreground and self._child.poll() is not None
@@ -276,10 +285,9 @@ class Nginx:
         """USR2 (which only a daemon follows), and waits until another master has workers: that is the
         master from now on. Returns the old one's pid."""
         old = self.master
-        pid_file = self.prefix / "nginx.pid"
         self.send_signal("USR2")
-        self.master = int(polling.until("another master writes its pid", lambda: (
-            pid_file.exists() and pid_file.read_text().strip().replace(str(old), ""))))
+        polling.until("another master writes its pid", lambda: self._written_pid() not in (None, old))
+        self.master = self._written_pid()
         polling.until("its workers run", lambda: len(self.workers()) == self._settings["workers"])
         return old
 

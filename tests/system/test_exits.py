@@ -32,7 +32,7 @@ GRACE_SECONDS = 0.2
 TERM_SECONDS = 1.2
 
 # A sanitizer's search for leaks takes longer than a worker has.
-IN_TIME = {"asan_options": "detect_leaks=0"}
+IN_TIME = {"sanitizer_options": "detect_leaks=0"}
 
 HANG = pathlib.Path(os.environ["TRACEZ_PRELOAD_DIR"]) / "libtracez_test_hang.so"
 

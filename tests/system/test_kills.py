@@ -73,7 +73,7 @@ def nginx(backend):
     backend.script(otherwise=Late(0.02))
     upstream = Upstream({"/hangs": None})
     with TracedNginx(HTTP, backend, workers=WORKERS, upstream=upstream.address,
-                     asan_options="handle_segv=0", exporter="retry 10ms 50ms;") as opened:
+                     sanitizer_options="handle_segv=0", exporter="retry 10ms 50ms;") as opened:
         yield opened
     upstream.close()
 
