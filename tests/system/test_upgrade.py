@@ -32,11 +32,16 @@ def retire_workers(nginx, master):
     polling.until("its workers have left", lambda: not nginx.workers(master))
 
 
+def is_at_rest(ledger):
+    return all(ledger[name] == 0 for name in ("live", "queued", "inflight"))
+
+
 def assert_each_request_is_one_span(nginx, backend, clients):
     """Of all masters together; the ledger of the one that is left is complete as well."""
     assert clients.answered == clients.sent
     polling.until("all spans arrive", lambda: backend.span_count() >= len(clients.sent))
     assert sorted(trace_id.decode() for trace_id, _ in backend.span_heads()) == sorted(clients.sent)
+    polling.until("the ledger tells so too", lambda: is_at_rest(nginx.ledger()))
     nginx.exported_elsewhere = len(clients.sent) - nginx.ledger()["exported"]
     assert nginx.exported_elsewhere > 0
     assert ledgers.drops(nginx.settle()) == {}
