@@ -97,8 +97,8 @@ START_TEST(without_both_each_connection_is_served_untraced_and_counted)
 }
 END_TEST
 
-/* One whose arguments outgrow the connection's memory: no answer, and mostly no completed callback.
- */
+/* One whose arguments outgrow the connection's memory: it is closed without an answer and without a
+ * completed callback. */
 static void ask_too_much(struct server *server)
 {
     enum { ARGUMENTS = 2000 };
@@ -109,18 +109,18 @@ static void ask_too_much(struct server *server)
         bytes += (size_t)sprintf(request + bytes, "&a");
     }
     sprintf(request + bytes, " HTTP/1.1\r\nHost: h\r\n\r\n");
-    free(server_take_story(server));
-    int fd = client_connect(server_port(server));
-    client_send(fd, request, strlen(request));
-    server_wait_story(server, "unescape a\n");
-    close(fd);
+    ck_assert_int_eq(client_ask(server_port(server), request), 0);
 }
+
+/* In the other modes libmicrohttpd 0.9.75 keeps such a connection until the client leaves, and was
+ * seen to crash in its own code then. */
+static const enum server_mode closing[] = {SERVER_POLLING, SERVER_PER_CONNECTION, SERVER_SELECT};
 
 /* Its connection's memory is soon another's, as malloc gives out anew what was freed. */
 START_TEST(a_request_that_libmicrohttpd_drops_without_a_word_costs_no_other)
 {
     enum { DROPPED = 3 };
-    const struct server_options options = {.mode = (enum server_mode)_i};
+    const struct server_options options = {.mode = closing[_i]};
     struct server *server = server_start(&options);
 
     ask_often(server);
@@ -320,7 +320,7 @@ int main(void)
     tcase_add_loop_test(replaced, without_both_each_connection_is_served_untraced_and_counted, 0,
                         SERVER_MODES);
     tcase_add_loop_test(replaced, a_request_that_libmicrohttpd_drops_without_a_word_costs_no_other,
-                        0, SERVER_MODES);
+                        0, sizeof(closing) / sizeof(closing[0]));
     tcase_add_loop_test(replaced, requests_without_a_place_are_served_untraced_and_counted, 0,
                         SERVER_MODES);
     tcase_add_test(foreign, any_con_cls_is_the_applications_own);
