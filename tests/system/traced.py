@@ -20,8 +20,6 @@ import ledger as ledgers
 import polling
 from nginx import Nginx
 
-ESTABLISHED = "01"
-
 AROUND = """
     tracez_service_name shop;
     tracez_exporter {
@@ -69,15 +67,16 @@ class TracedNginx(Nginx):
 
     def exporting_worker(self):
         """The pid of the one that is connected to the backend; None while none is."""
+        sockets = connected_sockets(self.backend.port)
         for pid in self.workers():
-            if self.backend_ports(pid):
+            if open_sockets(pid) & sockets.keys():
                 return pid
         return None
 
     def backend_ports(self, pid):
         """From which a process is connected to the backend."""
         sockets = connected_sockets(self.backend.port)
-        return frozenset(sockets[inode] for inode in open_sockets(pid) if inode in sockets)
+        return frozenset(sockets[inode] for inode in open_sockets(pid) & sockets.keys())
 
     def settle(self, seconds=20.0):
         """Waits until all requests are over and all spans exported or dropped; the ledger of that
@@ -119,13 +118,10 @@ class TracedNginx(Nginx):
 
 
 def connected_sockets(port):
-    """{inode: its own port} of all that are connected to a loopback port."""
-    found = {}
-    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[3] == ESTABLISHED and int(fields[2].split(":")[1], 16) == port:
-            found[fields[9]] = int(fields[1].split(":")[1], 16)
-    return found
+    """{inode: its own port} of all that are connected to a port. The table may be long."""
+    lines = re.findall(rb":([0-9A-F]{4}) [0-9A-F]{8}:%04X 01 (?:\S+ +){5}(\d+)" % port,
+                       pathlib.Path("/proc/net/tcp").read_bytes())
+    return {inode.decode(): int(own_port, 16) for own_port, inode in lines}
 
 
 def open_sockets(pid):
