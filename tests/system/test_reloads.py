@@ -21,7 +21,7 @@ from traced import TracedNginx
 
 HTTP = """
     tracez on;
-    tracez_buffer_size 200000;
+    tracez_buffer_size {spans_max};
     server { listen 127.0.0.1:{port_shop}; location / { return 200 "hello\\n"; } }
 """
 
@@ -37,14 +37,22 @@ def anonymous_kib(pid):
     return int(re.search(r"^Anonymous:\s*(\d+) kB", rollup, re.MULTILINE).group(1))
 
 
-def reload_again_and_again(nginx, clients):
-    """(seconds until the old workers were gone, what the master then had for itself), one by one."""
+def open_nginx(backend, exporter="", **settings):
+    settings.setdefault("workers", 2)
+    settings.setdefault("spans_max", 200_000)
+    return TracedNginx(HTTP, backend, exporter=exporter, **settings)
+
+
+def reload_again_and_again(nginx, clients, **changes):
+    """(seconds until the old workers were gone, what the master then had for itself), one by one.
+    changes: of settings, several values each that take turns."""
     done = []
-    for _ in range(RELOADS):
+    for number in range(RELOADS):
         answered = len(clients.answered) + 50
         polling.until("the load goes on", lambda: len(clients.answered) >= answered)
         began = time.monotonic()
-        old = nginx.reload()
+        old = nginx.reload(**{name: values[number % len(values)]
+                              for name, values in changes.items()})
         nginx.wait_until_gone(old)
         done.append((time.monotonic() - began, anonymous_kib(nginx.master)))
     return done
@@ -66,17 +74,25 @@ def check(nginx, backend, clients, done, figure):
 
 
 def test_reloads_under_load_lose_nothing_and_leave_nothing_behind(backend, figure):
-    with TracedNginx(HTTP, backend, workers=2) as nginx:
+    with open_nginx(backend) as nginx:
         with Clients(nginx.port["shop"]) as clients:
             done = reload_again_and_again(nginx, clients)
 
         check(nginx, backend, clients, done, figure)
 
 
+def test_so_do_reloads_that_change_the_buffer_each_time(backend, figure):
+    """Of workers that use another one, the last empties the one that it leaves."""
+    with open_nginx(backend) as nginx:
+        with Clients(nginx.port["shop"]) as clients:
+            done = reload_again_and_again(nginx, clients, spans_max=[10_000, 200_000, 20_000])
+
+        check(nginx, backend, clients, done, figure)
+
+
 def test_so_do_reloads_while_the_backend_never_answers(backend, figure):
     backend.script(otherwise=Stall())
-    with TracedNginx(HTTP, backend, workers=2, exporter="connections 1; batch_size 100; "
-                     "retry 10ms 50ms;") as nginx:
+    with open_nginx(backend, "connections 1; batch_size 100; retry 10ms 50ms;") as nginx:
         # A pace that the buffer can keep to the end.
         with Clients(nginx.port["shop"], 2, pause_seconds=0.002) as clients:
             done = reload_again_and_again(nginx, clients)
@@ -106,7 +122,7 @@ def reload_with_a_late_worker(nginx):
 def test_an_old_worker_leaves_the_rest_to_one_that_is_not_there_yet(backend):
     """It neither waits for the backend nor gives the spans up."""
     backend.script(otherwise=Stall())
-    with TracedNginx(HTTP, backend) as nginx:
+    with open_nginx(backend, workers=1) as nginx:
         client.get(nginx.port["shop"])
         old, new = reload_with_a_late_worker(nginx)
         began = time.monotonic()
