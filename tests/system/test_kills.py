@@ -26,6 +26,7 @@ WORKERS = 4
 SPANS_MAX = 8192
 HTTP = """
     tracez on;
+    tracez_buffer_size {spans_max};
     keepalive_requests 1000000;
     upstream application { server {upstream}; }
     server {
@@ -73,7 +74,8 @@ def nginx(backend):
     backend.script(otherwise=Late(0.02))
     upstream = Upstream({"/hangs": None})
     with TracedNginx(HTTP, backend, workers=WORKERS, upstream=upstream.address,
-                     sanitizer_options="handle_segv=0", exporter="retry 10ms 50ms;") as opened:
+                     spans_max=SPANS_MAX, sanitizer_options="handle_segv=0",
+                     exporter="retry 10ms 50ms;") as opened:
         yield opened
     upstream.close()
 
@@ -180,3 +182,22 @@ def test_an_old_worker_that_is_killed_while_it_leaves_is_counted(nginx):
     leave(connections)
 
     assert ledgers.drops(nginx.settle()) == {"worker_lost": len(connections)}
+
+
+def test_what_was_in_a_buffer_that_died_with_its_workers_is_counted(nginx, backend):
+    """Old ones that have a buffer of their own, as the new configuration says another size; its memory
+    is gone with the last of them."""
+    backend.stop()
+    for _ in range(50):
+        client.get(nginx.port["shop"])
+    connections = ask_for_what_hangs(nginx)
+    for pid in nginx.reload(spans_max=1000):
+        with contextlib.suppress(ProcessLookupError):  # nothing hung at this one
+            nginx.kill(pid)
+    leave(connections)
+    backend.start()
+    client.get(nginx.port["shop"])
+    ledger = nginx.settle()
+
+    assert ledgers.drops(ledger) == {"worker_lost": len(connections), "corrupt": 50}
+    assert ledger["exported"] == 1
