@@ -25,7 +25,7 @@ HTTP = """
     server { listen 127.0.0.1:{port_shop}; location / { return 200 "hello\\n"; } }
 """
 
-RELOADS = times(14, 200)
+RELOADS = times(12, 200)
 GONE_SECONDS = 5
 SETTLED_AFTER = 10  # reloads
 GROWTH_KIB_MAX = 64
