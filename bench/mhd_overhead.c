@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * What does tracing cost the thread that serves requests in libmicrohttpd? Daemons of one thread
- * each answer "200 ok" over kept connections: untraced, traced, traced with nothing sampled, and
- * untraced once more as the control. All are alive at once and take turns in random order, in short
- * bursts; what is compared is the processor time of their threads, by the ratio within a round.
+ * each answer "200 ok": untraced, traced, traced with nothing sampled, and untraced once more as
+ * the control. All are alive at once and take turns in random order, in short bursts; what is
+ * compared is the processor time of their threads, by the ratio within a round.
  *
- *   mhd_overhead [--rounds N]
+ *   mhd_overhead [--clients kept|single|new] [--rounds N]
+ *
+ * kept (the default): eight connections that are kept ask at once, so the thread finds the next
+ * request when it is done with one, and nothing but the request costs it time. single: the same
+ * connections in turn; the thread sleeps before each request. new: a connection for each request.
  *
  * The exporter works, towards a sink in another process; its thread's time is reported beside. It
  * asserts nothing, but says so when a span was dropped or did not arrive. */
@@ -28,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ROUNDS_DEFAULT 1000
+#define ROUNDS_DEFAULT 500
 #define ROUNDS_WARM_UP 20
 #define CONNECTIONS 8
 #define BURST_REQUESTS 800
@@ -39,6 +43,10 @@
     "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n"
 
 enum which { UNTRACED, TRACED, UNSAMPLED, CONTROL, DAEMONS };
+
+enum clients { CLIENTS_KEPT, CLIENTS_SINGLE, CLIENTS_NEW, CLIENTS };
+
+static const char *const clients_names[CLIENTS] = {"kept", "single", "new"};
 
 static const char *const names[DAEMONS] = {"untraced", "traced", "unsampled", "control"};
 
@@ -167,35 +175,76 @@ static void receive(int fd)
     }
 }
 
-/* One request on each connection at a time. */
-static void ask(const struct server *server, int requests)
+static void send_request(int fd)
+{
+    if (send(fd, ASK, strlen(ASK), MSG_NOSIGNAL) < 0) {
+        err(1, "a connection broke");
+    }
+}
+
+static int connect_to(const struct server *server)
+{
+    struct sockaddr_in address =
+        loopback(MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+        err(1, "connect");
+    }
+    return fd;
+}
+
+/* Ends with a reset: ports that wait for stragglers would run out. */
+static void ask_over_new_connection(const struct server *server)
+{
+    const struct linger none = {.l_onoff = 1};
+    int fd = connect_to(server);
+
+    send_request(fd);
+    receive(fd);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    close(fd);
+}
+
+static void ask_all_at_once(const struct server *server)
+{
+    for (int i = 0; i < CONNECTIONS; i++) {
+        send_request(server->fds[i]);
+    }
+    for (int i = 0; i < CONNECTIONS; i++) {
+        receive(server->fds[i]);
+    }
+}
+
+static void ask_in_turn(const struct server *server)
+{
+    for (int i = 0; i < CONNECTIONS; i++) {
+        send_request(server->fds[i]);
+        receive(server->fds[i]);
+    }
+}
+
+static void ask(const struct server *server, enum clients clients, int requests)
 {
     for (int done = 0; done < requests; done += CONNECTIONS) {
-        for (int i = 0; i < CONNECTIONS; i++) {
-            if (send(server->fds[i], ASK, strlen(ASK), MSG_NOSIGNAL) < 0) {
-                err(1, "a connection broke");
+        if (clients == CLIENTS_KEPT) {
+            ask_all_at_once(server);
+        } else if (clients == CLIENTS_SINGLE) {
+            ask_in_turn(server);
+        } else {
+            for (int i = 0; i < CONNECTIONS; i++) {
+                ask_over_new_connection(server);
             }
-        }
-        for (int i = 0; i < CONNECTIONS; i++) {
-            receive(server->fds[i]);
         }
     }
 }
 
 static void connect_all(struct server *server)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET};
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
     for (int i = 0; i < CONNECTIONS; i++) {
-        server->fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (server->fds[i] < 0 ||
-            connect(server->fds[i], (const struct sockaddr *)&address, sizeof(address)) != 0) {
-            err(1, "connect");
-        }
+        server->fds[i] = connect_to(server);
     }
-    ask(server, CONNECTIONS);
+    ask(server, CLIENTS_KEPT, CONNECTIONS);
     /* Acquire: pairs with the release in handle. */
     if (!atomic_load_explicit(&server->has_clock, memory_order_acquire)) {
         errx(1, "answered, and not by our handler");
@@ -210,15 +259,15 @@ static double clock_ns(clockid_t clock)
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-static void run_burst(struct server *server)
+static void run_burst(struct server *server, enum clients clients)
 {
     double start_ns = clock_ns(server->clock);
 
-    ask(server, BURST_REQUESTS);
+    ask(server, clients, BURST_REQUESTS);
     rounds_add(&server->ns, (clock_ns(server->clock) - start_ns) / BURST_REQUESTS);
 }
 
-static void run_round(void)
+static void run_round(enum clients clients)
 {
     enum which order[DAEMONS] = {UNTRACED, TRACED, UNSAMPLED, CONTROL};
 
@@ -229,7 +278,7 @@ static void run_round(void)
         order[other] = swapped;
     }
     for (int i = 0; i < DAEMONS; i++) {
-        run_burst(&servers[order[i]]);
+        run_burst(&servers[order[i]], clients);
     }
 }
 
@@ -336,15 +385,41 @@ static void print_spans(const struct sink *sink, double exporter_ns)
     }
 }
 
+static enum clients find_clients(const char *name)
+{
+    enum clients clients = CLIENTS_KEPT;
+
+    while (clients < CLIENTS && strcmp(clients_names[clients], name) != 0) {
+        clients++;
+    }
+    return clients;
+}
+
+/* False: neither option, or a bad value. */
+static bool read_arguments(char **arguments, enum clients *clients, size_t *round_count)
+{
+    for (; arguments[0] != NULL && arguments[1] != NULL; arguments += 2) {
+        if (strcmp(arguments[0], "--rounds") == 0) {
+            *round_count = strtoul(arguments[1], NULL, 10);
+        } else if (strcmp(arguments[0], "--clients") == 0) {
+            *clients = find_clients(arguments[1]);
+        } else {
+            return false;
+        }
+    }
+    return arguments[0] == NULL && *clients < CLIENTS && *round_count >= 1 &&
+           *round_count <= ROUNDS_MAX;
+}
+
 int main(int argc, char **argv)
 {
     size_t round_count = ROUNDS_DEFAULT;
+    enum clients clients = CLIENTS_KEPT;
 
-    if (argc == 3 && strcmp(argv[1], "--rounds") == 0) {
-        round_count = strtoul(argv[2], NULL, 10);
-    }
-    if (argc == 2 || argc > 3 || round_count < 1 || round_count > ROUNDS_MAX) {
-        fprintf(stderr, "usage: mhd_overhead [--rounds 1..%d]\n", ROUNDS_MAX);
+    (void)argc;
+    if (!read_arguments(argv + 1, &clients, &round_count)) {
+        fprintf(stderr, "usage: mhd_overhead [--clients kept|single|new] [--rounds 1..%d]\n",
+                ROUNDS_MAX);
         return 2;
     }
     struct sink *sink = sink_start();
@@ -360,7 +435,7 @@ int main(int argc, char **argv)
                 servers[which].ns.count = 0;
             }
         }
-        run_round();
+        run_round(clients);
     }
     double exporter_ns = thread_ns("tracez");
     for (int which = 0; which < DAEMONS; which++) {
