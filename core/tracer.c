@@ -228,13 +228,17 @@ void tracez_tracer_take_over(struct tracez_tracer *tracer, uint32_t writer)
     ledger_take_over(&tracer->ledger->lines[writer]); /* after what it pushed is known */
 }
 
-uint64_t tracez_tracer_audit(struct tracez_tracer *tracer)
+uint64_t tracez_tracer_audit(struct tracez_tracer *tracer, tracez_alone_fn is_alone, void *state)
 {
     /* In the order in which spans go: who was pushed by now is found in a shard or, if he left it
      * meanwhile, delivered. */
     uint64_t pushed = ledger_pushed(tracer->ledger);
     uint64_t buffered = 0;
 
+    /* Whoever begins with another buffer from here on has pushed nothing of that. */
+    if (is_alone != NULL && !is_alone(state)) {
+        return 0;
+    }
     for (uint32_t i = 0; i < tracer->collector_count; i++) {
         buffered += collector_buffered(&tracer->collectors[i]);
     }

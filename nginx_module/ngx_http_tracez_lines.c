@@ -303,23 +303,29 @@ ngx_http_tracez_take_over(ngx_http_tracez_main_conf_t *tmcf, ngx_uint_t wait)
 /* 1 where no process uses another buffer, or used it when it died and was not
  * seen to yet */
 
-ngx_uint_t
-ngx_http_tracez_is_alone(ngx_http_tracez_main_conf_t *tmcf)
+bool
+ngx_http_tracez_is_alone(void *data)
 {
-    ngx_uint_t                 i;
-    ngx_http_tracez_line_t    *lines;
+    ngx_http_tracez_main_conf_t  *tmcf = data;
+
+    ngx_uint_t               i;
+    ngx_http_tracez_line_t  *lines;
 
     lines = ngx_http_tracez_shared(tmcf)->lines;
+
+    ngx_memory_barrier();
 
     for (i = 0; i < TRACEZ_WRITERS_MAX; i++) {
         if (lines[i].buffer != 0
             && lines[i].buffer != ngx_http_tracez_buffer(tmcf)->id)
         {
-            return 0;
+            return false;
         }
     }
 
-    return 1;
+    ngx_memory_barrier();
+
+    return true;
 }
 
 
@@ -360,6 +366,7 @@ ngx_http_tracez_release_line(ngx_http_tracez_main_conf_t *tmcf)
 
     line = &ngx_http_tracez_shared(tmcf)->lines[tmcf->line];
 
+    ngx_memory_barrier();                  /* all is counted by now */
     line->buffer = 0;
     ngx_http_tracez_unlock(&line->lock);
 }

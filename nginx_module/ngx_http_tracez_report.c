@@ -128,9 +128,7 @@ static void
 ngx_http_tracez_read_ledger(ngx_http_tracez_main_conf_t *tmcf,
     struct tracez_stats *ledger)
 {
-    if (ngx_http_tracez_is_alone(tmcf)) {
-        (void) tracez_tracer_audit(tmcf->tracer);
-    }
+    (void) tracez_tracer_audit(tmcf->tracer, ngx_http_tracez_is_alone, tmcf);
 
     tracez_stats_init(ledger);
     tracez_tracer_stats(tmcf->tracer, ledger);

@@ -2,6 +2,7 @@
 """Lanes: several workers export at once, each a share of the buffer; whatever happens to one of them,
 nothing is lost. And with any number of lanes: whoever fills a batch wakes the worker that sends it."""
 
+import os
 import re
 import signal
 import time
@@ -193,15 +194,69 @@ def test_a_batch_is_sent_at_once_whichever_worker_fills_it(backend, lanes):
         nginx.quit()
 
 
+def assert_each_worker_wakes(nginx, backend, old=frozenset()):
+    polling.until("all lanes are held", lambda: None not in holders(nginx) and not holders(nginx) & old)
+    for pid in set(nginx.workers()) - old:
+        before = backend.span_count()
+        with connect_to(nginx, pid) as connection:
+            for _ in range(20):
+                ask(connection)
+            polling.until("a batch is sent", lambda: backend.span_count() >= before + 10, 1)
+
+
 def test_a_batch_wakes_also_after_a_reload(backend):
     with open_nginx(backend, lanes=1, interval="1h", exporter="batch_size 10;") as nginx:
         for lanes in (1, 2, 1):
             nginx.wait_until_gone(nginx.reload(lanes=lanes))
-            polling.until("all lanes are held", lambda: None not in holders(nginx))
-            for pid in nginx.workers():
-                before = backend.span_count()
-                with connect_to(nginx, pid) as connection:
-                    for _ in range(20):
-                        ask(connection)
-                    polling.until("a batch is sent", lambda: backend.span_count() >= before + 10, 1)
+            assert_each_worker_wakes(nginx, backend)
+        nginx.quit()
+
+
+def eventfds(pid):
+    """What tells each apart, in whatever process it is open; the master has none of nginx's own."""
+    found = set()
+    for entry in os.listdir("/proc/%d/fdinfo" % pid):
+        with open("/proc/%d/fdinfo/%s" % (pid, entry)) as info:
+            found.update(re.findall(r"^eventfd-id:\s*(\d+)$", info.read(), re.MULTILINE))
+    return found
+
+
+def test_workers_share_an_eventfd_a_lane_with_those_that_share_their_buffer_only(backend):
+    """Of an older buffer's the exporter would take wake-ups away."""
+    with open_nginx(backend, lanes=1) as nginx:
+        first = eventfds(nginx.master)
+        nginx.reload()
+        kept = eventfds(nginx.master)
+        nginx.wait_until_gone(nginx.reload(lanes=2))
+        second = eventfds(nginx.master)
+
+        assert (len(first), kept, len(second), first & second) == (1, first, 2, set())
+        for pid in nginx.workers():
+            assert second <= eventfds(pid) and not first & eventfds(pid)
+
+
+def test_a_batch_wakes_also_beside_an_older_buffer_that_is_still_exported(backend):
+    """Its worker is kept by a request; it exports on, and must not take wake-ups away."""
+    with open_nginx(backend, lanes=1, interval="1h", exporter="batch_size 10;") as nginx:
+        polling.until("the lane is held", lambda: None not in holders(nginx))
+        waiting = [client.connect(nginx.port["shop"]) for _ in range(20)]
+        for connection in waiting:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: shop\r\n")
+        polling.until("all requests are begun", lambda: connections_that_wait(nginx) >= 20)
+        old = nginx.reload(lanes=2)
+
+        for _ in range(3):
+            assert_each_worker_wakes(nginx, backend, old)
+
+        for connection in waiting:
+            connection.close()
+        nginx.wait_until_gone(old)
+        nginx.quit()
+
+
+def test_a_batch_wakes_also_after_another_binary_took_over(backend):
+    with open_nginx(backend, lanes=2, interval="1h", exporter="batch_size 10;",
+                    daemon="on") as nginx:
+        nginx.quit_master(nginx.upgrade())
+        assert_each_worker_wakes(nginx, backend)
         nginx.quit()

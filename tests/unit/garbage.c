@@ -130,7 +130,7 @@ static void use(struct tracez_tracer *tracer)
     tracez_tracer_take_over(tracer, 0);
     spans_pass(tracer, SPANS);
     look(tracer);
-    tracez_tracer_audit(tracer);
+    tracez_tracer_audit(tracer, NULL, NULL);
     tracez_collector_unread(first_collector(tracer));
     tracez_collector_is_pressed(first_collector(tracer));
 }
@@ -145,7 +145,7 @@ static void assert_it_works_again(struct tracez_tracer *tracer)
     spans = spans_drain_first(tracer);
     ck_assert_uint_eq(spans.count, SPANS);
     spans_free(&spans);
-    tracez_tracer_audit(tracer);
+    tracez_tracer_audit(tracer, NULL, NULL);
 }
 
 static void use_by_two(const struct memory *memory, bool works_again)
@@ -378,12 +378,12 @@ START_TEST(an_audit_finds_what_was_lost_with_a_shard_and_nothing_else)
     struct tracez_tracer *other = attach(&memory, 1);
     spans_pass(tracer, 7);
     spans_pass(other, 5);
-    uint64_t found_before = tracez_tracer_audit(tracer);
+    uint64_t found_before = tracez_tracer_audit(tracer, NULL, NULL);
 
     atomic_store(&shard_in(&memory, 0)->published, UINT64_MAX);
     struct spans spans = spans_drain_first(other);
-    uint64_t found = tracez_tracer_audit(other);
-    uint64_t found_again = tracez_tracer_audit(tracer);
+    uint64_t found = tracez_tracer_audit(other, NULL, NULL);
+    uint64_t found_again = tracez_tracer_audit(tracer, NULL, NULL);
 
     ck_assert_uint_eq(found_before, 0);
     ck_assert_uint_eq(spans.count, 5);
@@ -396,6 +396,29 @@ START_TEST(an_audit_finds_what_was_lost_with_a_shard_and_nothing_else)
     spans_free(&spans);
     tracez_tracer_destroy(tracer);
     tracez_tracer_destroy(other);
+    memory_destroy(&memory);
+}
+END_TEST
+
+static bool is_not_alone(void *state)
+{
+    ++*(unsigned *)state;
+    return false;
+}
+
+START_TEST(an_audit_counts_nothing_while_another_buffer_is_in_use)
+{
+    struct memory memory = memory_create();
+    struct tracez_tracer *tracer = attach(&memory, 0);
+    unsigned asked = 0;
+    spans_pass(tracer, 7);
+    atomic_store(&shard_in(&memory, 0)->published, UINT64_MAX);
+
+    ck_assert_uint_eq(tracez_tracer_audit(tracer, is_not_alone, &asked), 0);
+
+    ck_assert_uint_eq(asked, 1);
+    ck_assert_uint_eq(look(tracer).dropped[TRACEZ_DROP_CORRUPT], 0);
+    tracez_tracer_destroy(tracer);
     memory_destroy(&memory);
 }
 END_TEST
@@ -438,6 +461,7 @@ int main(void)
     tcase_add_test(counted, a_check_takes_what_processes_leave_and_refuses_what_they_never_do);
     tcase_add_test(counted, memory_that_fails_the_check_is_formatted_anew);
     tcase_add_test(counted, an_audit_finds_what_was_lost_with_a_shard_and_nothing_else);
+    tcase_add_test(counted, an_audit_counts_nothing_while_another_buffer_is_in_use);
     tcase_add_test(counted, a_redo_note_that_nobody_made_is_not_carried_out);
     return run_suite(suite);
 }

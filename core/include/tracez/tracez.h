@@ -377,8 +377,11 @@ tracez_ledger_check(const void *memory, size_t memory_bytes, struct tracez_error
 /* Counts as TRACEZ_DROP_CORRUPT, and returns, what the ledger calls buffered and the buffer does
  * not hold: spans whose memory was overwritten or given up. While others count and read it may find
  * less than there is, never more; at rest it closes the books. Only while no tracer over other
- * buffer memory uses the same ledger. [any] */
-TRACEZ_API uint64_t tracez_tracer_audit(struct tracez_tracer *tracer);
+ * buffer memory uses the same ledger: is_alone is asked for that at the one moment when it matters;
+ * NULL: there is none. [any] */
+typedef bool (*tracez_alone_fn)(void *state);
+TRACEZ_API uint64_t tracez_tracer_audit(struct tracez_tracer *tracer, tracez_alone_fn is_alone,
+                                        void *state);
 
 /* ---- Span ------------------------------------------------------------------------------------ */
 
