@@ -194,11 +194,6 @@ ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
         return NGX_ERROR;
     }
 
-    /* also after one that did not die: who is told to leave at once leaves
-     * spans of requests behind */
-
-    tracez_tracer_take_over(tmcf->tracer, config->writer);
-
     ngx_http_tracez_take_over(tmcf, 1);
 
     /* Known before this worker records: older ones stop exporting now. A
@@ -396,6 +391,10 @@ ngx_tracez_exit_process(ngx_cycle_t *cycle)
     if (tmcf == NULL || tmcf->tracer == NULL) {
         return;
     }
+
+    /* who is told to leave at once leaves requests behind */
+
+    tracez_tracer_take_over(tmcf->tracer, (uint32_t) tmcf->line);
 
     last = ngx_http_tracez_leave_line(tmcf);
 

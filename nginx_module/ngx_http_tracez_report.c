@@ -31,7 +31,7 @@ static const char  *ngx_http_tracez_hints[TRACEZ_DROP_COUNT] = {
         "the backend did not take them before nginx left; raise "
         "shutdown_timeout",
     [TRACEZ_DROP_WORKER_LOST] =
-        "their requests were under way when a worker died",
+        "their requests were under way when a worker died, or had to leave",
     [TRACEZ_DROP_CORRUPT] =
         "what lay in shared memory made no sense",
 };
