@@ -6,6 +6,7 @@ The load: clients that send bundles of requests, so that a kill often falls into
 and requests that hang at an upstream, so that each worker always has spans that have not ended."""
 
 import contextlib
+import os
 import random
 import signal
 import time
@@ -178,6 +179,19 @@ def test_an_old_worker_that_is_killed_while_it_leaves_is_counted(nginx):
     for pid in old:
         with contextlib.suppress(ProcessLookupError):  # nothing hung at this one
             nginx.kill(pid)
+    nginx.wait_until_gone(old)
+    leave(connections)
+
+    assert ledgers.drops(nginx.settle()) == {"worker_lost": len(connections)}
+
+
+def test_what_hung_at_a_worker_that_was_told_to_leave_at_once_is_counted(nginx):
+    """TERM, sent to old workers that linger: nobody takes their places either."""
+    connections = ask_for_what_hangs(nginx)
+    old = nginx.reload()
+    for pid in old:
+        with contextlib.suppress(ProcessLookupError):  # nothing hung at this one
+            os.kill(pid, signal.SIGTERM)
     nginx.wait_until_gone(old)
     leave(connections)
 
