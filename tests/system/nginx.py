@@ -249,9 +249,10 @@ class Nginx:
             [pid for pid in self.workers() if pid not in old]) == self._settings["workers"])
         return old
 
-    def wait_until_gone(self, workers):
+    def wait_until_gone(self, workers, seconds=10):
         """Waits until old workers have left: until then they may take requests."""
-        polling.until("the old workers are gone", lambda: not workers & set(self.workers()))
+        polling.until("the old workers are gone", lambda: not workers & set(self.workers()),
+                      seconds)
 
     def kill(self, pid, how=signal.SIGKILL):
         """The death of a worker, from outside. It is stopped first, to see what it is connected to."""

@@ -20,6 +20,7 @@ HTTP = """
 REQUESTS = 8_000
 MANY = 32
 PROCESSES_MAX = 64
+LEAVING_SECONDS = 60  # a sanitizer looks for leaks in each
 
 
 def open_nginx(backend, workers, listen=""):
@@ -66,7 +67,7 @@ def test_a_reload_of_many_workers_under_load_drops_nothing(backend):
             for _ in range(3):
                 answered = len(clients.answered) + 200
                 polling.until("the load goes on", lambda: len(clients.answered) >= answered)
-                nginx.wait_until_gone(nginx.reload())
+                nginx.wait_until_gone(nginx.reload(), LEAVING_SECONDS)
         ledger, _ = join(nginx, backend, clients)
 
         assert (ledger["exported"], ledgers.drops(ledger)) == (len(clients.sent), {})
@@ -74,9 +75,9 @@ def test_a_reload_of_many_workers_under_load_drops_nothing(backend):
 
 def test_more_workers_than_may_trace_at_once_all_trace_when_the_old_ones_have_left(backend):
     """Up to 64 trace at once, so that some of the new ones have to wait."""
-    workers = 40
+    workers = 34
     with open_nginx(backend, workers, "reuseport") as nginx:
-        nginx.wait_until_gone(nginx.reload())
+        nginx.wait_until_gone(nginx.reload(), LEAVING_SECONDS)
         waited = len(nginx.log_lines(r"\[warn\].* tracez: this worker traces nothing yet: "))
         polling.until("all have begun", lambda: len(
             nginx.log_lines(r"\[notice\].* tracez: this worker traces from now on")) == waited)
