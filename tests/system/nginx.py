@@ -324,6 +324,11 @@ class Nginx:
     def threads(self, pid):
         return len(os.listdir("/proc/%d/task" % pid))
 
+    def is_exporting(self, pid):
+        """Is there a thread of the exporter? (ThreadSanitizer has one of its own too.)"""
+        return "tracez\n" in [read_proc(task / "comm")
+                              for task in pathlib.Path("/proc/%d/task" % pid).iterdir()]
+
     def _remember_processes(self, master=None):
         for pid in [master or self.master] + children(master or self.master):
             self._seen[pid] = start_time(pid)
@@ -377,6 +382,14 @@ class Nginx:
             self._remember_processes()
         for pid in self.alive():
             os.kill(pid, signal.SIGKILL)
+
+
+def read_proc(path):
+    """A file of a process or thread; "" when that is gone."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def stat_fields(pid):

@@ -15,6 +15,7 @@ import polling
 from backend import Stall
 from deaf import BlackHole, DeafServer
 from longer import times
+from nginx import read_proc
 from traced import TracedNginx
 
 HTTP = """
@@ -225,20 +226,13 @@ def threads(nginx):
             if int(task.name) != pid]
 
 
-def read(path):
-    try:
-        return path.read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
 def hanging_threads(nginx):
-    return [task for task in threads(nginx) if read(task / "comm") == "hanging\n"]
+    return [task for task in threads(nginx) if read_proc(task / "comm") == "hanging\n"]
 
 
 def is_computing(nginx):
     """Does an exporter's thread run, in no system call?"""
-    return any(read(task / "comm") == "tracez\n" and read(task / "syscall") == "running\n"
+    return any(read_proc(task / "comm") == "tracez\n" and read_proc(task / "syscall") == "running\n"
                for task in threads(nginx))
 
 

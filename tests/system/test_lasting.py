@@ -114,8 +114,8 @@ def test_what_lasts_is_one_span_at_its_end(backend, lasting):
 
 def wait_for_the_hand_over(nginx, old):
     """Until the exporters of old workers have ended: the moment on both clocks."""
-    polling.until("old workers export no more", lambda: all(
-        nginx.threads(pid) == 1 for pid in old & set(nginx.workers())), HAND_OVER_SECONDS)
+    polling.until("old workers export no more", lambda: not any(
+        nginx.is_exporting(pid) for pid in old & set(nginx.workers())), HAND_OVER_SECONDS)
     return time.monotonic(), time.time_ns()
 
 
