@@ -434,6 +434,27 @@ ngx_http_tracez_read_page(ngx_http_tracez_page_t *page)
 }
 
 
+/* What was true a moment ago is of no use, neither to browsers nor to caches. */
+
+static ngx_int_t
+ngx_http_tracez_forbid_caching(ngx_http_request_t *r)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+    h->hash = 1;
+    ngx_str_set(&h->key, "Cache-Control");
+    ngx_str_set(&h->value, "no-store");
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_tracez_send_page(ngx_http_request_t *r, ngx_buf_t *b)
 {
@@ -512,6 +533,10 @@ ngx_http_tracez_status_handler(ngx_http_request_t *r)
 
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     b->last = page.pos;
+
+    if (ngx_http_tracez_forbid_caching(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     return ngx_http_tracez_send_page(r, b);
 }

@@ -108,7 +108,9 @@ def try_configuration(http, main=""):
            if not word.startswith("port_")}
     nginx = Nginx(http=http, main=main, **own)
     (nginx.prefix / "logs").mkdir()
-    return nginx.test()
+    said = nginx.test()
+    nginx.discard()
+    return said
 
 
 @pytest.mark.parametrize("block", markdown.blocks("nginx"), ids=str)

@@ -68,7 +68,10 @@ def metrics_of(reply):
     ("/json?format=prometheus", "text/plain; version=0.0.4"),
     ("/prometheus?format=json", "application/json")])
 def test_the_format_is_configured_and_may_be_asked_for(nginx, target, kind):
-    assert page(nginx, target).header("Content-Type") == kind
+    answer = page(nginx, target)
+
+    assert answer.header("Content-Type") == kind
+    assert answer.header("Cache-Control") == "no-store"
 
 
 def test_an_unknown_format_is_refused(nginx):
