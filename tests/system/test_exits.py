@@ -113,8 +113,9 @@ WAYS = [pytest.param(signal.SIGQUIT, "500ms", QUIT_SECONDS, QUIT_SECONDS + GRACE
         pytest.param(signal.SIGTERM, "30s", 1.0, TERM_SECONDS, id="TERM")]
 
 
-def check_times(figure, seconds, least, most):
-    figure("%d exits, from %.3f to %.3f s", len(seconds), min(seconds), max(seconds))
+def check_times(figure, backend, seconds, least, most):
+    figure("a backend that %s, %d exits, from %.3f to %.3f s", backend, len(seconds), min(seconds),
+           max(seconds))
     assert least <= min(seconds) and max(seconds) <= most, sorted(seconds)
 
 
@@ -132,7 +133,7 @@ def stalls(backend, nginx):
 
 
 @pytest.mark.parametrize("how, timeout, least, most", WAYS)
-@pytest.mark.parametrize("fault", [goes, stalls])
+@pytest.mark.parametrize("fault", [goes, stalls], ids=["gone", "stalled"])
 def test_a_backend_that_is_dead_or_stalled_delays_leaving_until_the_deadline_only(
         backend, fault, how, timeout, least, most, figure):
     seconds = []
@@ -150,7 +151,7 @@ def test_a_backend_that_is_dead_or_stalled_delays_leaving_until_the_deadline_onl
 
             assert dropped == 30
             seconds.append(took)
-    check_times(figure, seconds, least, most)
+    check_times(figure, fault.__name__, seconds, least, most)
 
 
 @pytest.mark.parametrize("how, timeout, least, most", WAYS)
@@ -167,7 +168,7 @@ def test_a_name_lookup_that_never_returns_delays_leaving_until_the_deadline_only
 
             assert dropped == 30
             seconds.append(took)
-    check_times(figure, seconds, least, most)
+    check_times(figure, "hangs in a lookup", seconds, least, most)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may have a network of its own")
@@ -188,10 +189,11 @@ def test_a_name_server_that_never_answers_delays_leaving_until_the_deadline_only
 
     for _ in range(times(2, 30)):
         BlackHole.run_inside(leave_once)
-    check_times(figure, seconds, least, most)
+    check_times(figure, "has a deaf name server", seconds, least, most)
 
 
-@pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGQUIT, id="QUIT"),
+                                 pytest.param(signal.SIGTERM, id="TERM")])
 def test_with_a_healthy_backend_nothing_is_lost_on_leaving(backend, how, figure):
     seconds = []
     for round_ in range(times(2, 30)):
@@ -201,7 +203,7 @@ def test_with_a_healthy_backend_nothing_is_lost_on_leaving(backend, how, figure)
             assert last_words(nginx) == (50, 50, 0)
             assert backend.span_count() == 50 * (round_ + 1)
             seconds.append(nginx.quit_seconds)
-    check_times(figure, seconds, 0, TERM_SECONDS)
+    check_times(figure, "is well", seconds, 0, TERM_SECONDS)
 
 
 @pytest.mark.parametrize("timeout", [0, 0.1])
@@ -258,9 +260,9 @@ def reload_and_quit(nginx, wait_for_state):
     return asked
 
 
-def check_ends(figure, requests):
+def check_ends(figure, state, requests):
     """No worker ended by a signal: with each nginx that has left, Nginx.check() saw to that."""
-    figure("%d reloads and quits, %d requests, all in the log", times(3, 50), requests)
+    figure("%s, %d reloads and quits, %d requests, all in the log", state, times(3, 50), requests)
 
 
 def ask_and_wait(what, condition):
@@ -277,7 +279,7 @@ def test_a_worker_leaves_by_itself_amid_a_tls_handshake(figure):
         with DeafServer() as deaf:
             nginx = open_nginx(Elsewhere("https://127.0.0.1:%d" % deaf.port))
             requests += reload_and_quit(nginx, ask_and_wait("a handshake", lambda _: deaf.heard))
-    check_ends(figure, requests)
+    check_ends(figure, "TLS handshake", requests)
 
 
 HANGING = {"a name lookup": ["getaddrinfo"], "sending": ["curl_multi_add_handle"],
@@ -290,7 +292,7 @@ def test_a_worker_leaves_by_itself_while_a_call_of_its_thread_never_returns(func
     for _ in range(times(3, 50)):
         nginx = open_hanging_nginx(UNKNOWN, *functions, exporter="connect_timeout 30s;")
         requests += reload_and_quit(nginx, ask_and_wait("a thread hangs", hanging_threads))
-    check_ends(figure, requests)
+    check_ends(figure, "hanging call", requests)
 
 
 # A body of 500 spans takes tens of milliseconds to write: each byte of the tag is escaped.
@@ -322,7 +324,7 @@ def test_a_worker_leaves_by_itself_amid_the_encoding_of_a_batch(backend, figure)
                            exporter="batch_size 500; max_batch_bytes 64m;")
         requests += reload_and_quit(nginx, encode)
         backend.attempts.clear()
-    check_ends(figure, requests)
+    check_ends(figure, "encoder", requests)
 
 
 def test_what_a_thread_that_hangs_held_is_sent_by_the_next_worker(backend):
