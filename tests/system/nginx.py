@@ -290,6 +290,7 @@ class Nginx:
         polling.until("another master writes its pid", lambda: self._written_pid() not in (None, old))
         self.master = self._written_pid()
         polling.until("its workers run", lambda: len(self.workers()) == self._settings["workers"])
+        self._remember_processes(old)
         return old
 
     def quit_master(self, master, seconds=15):
@@ -330,8 +331,13 @@ class Nginx:
                               for task in pathlib.Path("/proc/%d/task" % pid).iterdir()]
 
     def _remember_processes(self, master=None):
-        for pid in [master or self.master] + children(master or self.master):
+        """Those of a master, and of the one that it started to take its place."""
+        master = master or self.master
+        self._seen[master] = start_time(master)
+        for pid in children(master):
             self._seen[pid] = start_time(pid)
+            if b"master process" in command_line(pid):
+                self._remember_processes(pid)
 
     def alive(self):
         """Pids of ours that still run; a reused pid has another start time."""
