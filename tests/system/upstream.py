@@ -9,6 +9,7 @@ import re
 import socket
 import threading
 
+import polling
 import ports
 
 TRACEPARENT = re.compile(rb"^traceparent:[ \t]*(.*?)[ \t]*$", re.IGNORECASE | re.MULTILINE)
@@ -43,6 +44,7 @@ class Conversation:
         self._connections = []
 
     def say(self, text):
+        polling.until("somebody listens", lambda: self._connections)
         for connection in self._connections:
             connection.sendall(text)
 
@@ -55,8 +57,8 @@ class Conversation:
         self._connections = []
 
     def hold(self, connection):
-        connection.sendall(self._head)
         self._connections.append(connection)
+        connection.sendall(self._head)
         while chunk := connection.recv(65536):
             connection.sendall(chunk)
 
