@@ -47,7 +47,7 @@ void callbacks_call(struct callbacks *callbacks, const struct record_header *hea
 {
     struct tracez_record record;
 
-    if (!record_view(header, &record)) {
+    if (!record_view(header, header, &record)) {
         return;
     }
     for (int i = 0; i < CALLBACKS_MAX; i++) {

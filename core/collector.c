@@ -155,7 +155,7 @@ static bool callback_wants(const struct tracez_collector *collector,
 {
     struct tracez_record record;
 
-    if (!record_view(header, &record)) {
+    if (!record_view(header, header, &record)) {
         return false;
     }
     if (only_name) {

@@ -263,6 +263,23 @@ static uint64_t plan(const struct tracez_lane *lane, const struct tracez_mark *m
     return sum;
 }
 
+/* The outcome less so many spans: those of a shard that was emptied while they were under way,
+ * which an audit may have counted as corrupt. None is counted twice. */
+static struct tracez_outcome without(const struct tracez_outcome *outcome, uint64_t spans)
+{
+    struct tracez_outcome rest = *outcome;
+    uint64_t fewer = spans < rest.exported ? spans : rest.exported;
+
+    rest.exported -= fewer;
+    spans -= fewer;
+    for (int reason = 0; reason < TRACEZ_DROP_COUNT && spans > 0; reason++) {
+        fewer = spans < rest.dropped[reason] ? spans : rest.dropped[reason];
+        rest.dropped[reason] -= fewer;
+        spans -= fewer;
+    }
+    return rest;
+}
+
 void tracez_lane_acknowledge(struct tracez_lane *lane, const struct tracez_mark *mark,
                              const struct tracez_outcome *outcome)
 {
@@ -276,6 +293,8 @@ void tracez_lane_acknowledge(struct tracez_lane *lane, const struct tracez_mark 
     }
     uint64_t spans = plan(lane, mark, redo->position);
     uint64_t corrupt = spans > known ? spans - known : 0; /* skipped by reading */
+    struct tracez_outcome freed = without(outcome, known > spans ? known - spans : 0);
+    outcome = &freed;
 
     /* Relaxed: the holder of the lease is the only writer of all of these. */
     redo->writer = lane->collector->writer;

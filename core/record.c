@@ -4,6 +4,7 @@
  * contradicts itself anywhere is refused as a whole. */
 #include "record.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 /* Counts the entries and picks out those that a record has once. */
@@ -40,7 +41,8 @@ static bool view_entries(struct tracez_record *record)
            events == record->event_count && links == record->link_count;
 }
 
-bool record_view(const struct record_header *header, struct tracez_record *record)
+bool record_view(const struct record_header *header, const struct record_header *place,
+                 struct tracez_record *record)
 {
     uint8_t status = header->status & (uint8_t)~RECORD_PARENT_IS_REMOTE;
 
@@ -49,9 +51,9 @@ bool record_view(const struct record_header *header, struct tracez_record *recor
         return false;
     }
     *record = (struct tracez_record){
-        .trace_id = header->trace_id,
-        .span_id = header->span_id,
-        .parent_span_id = header->parent_span_id,
+        .trace_id = place->trace_id,
+        .span_id = place->span_id,
+        .parent_span_id = place->parent_span_id,
         .start_unix_ns = header->start_unix_ns,
         .duration_ns = header->duration_ns,
         .kind = (enum tracez_span_kind)header->kind,
@@ -65,21 +67,32 @@ bool record_view(const struct record_header *header, struct tracez_record *recor
         .tags_refused = header->tags_refused,
         .events_refused = header->events_refused,
         .links_refused = header->links_refused,
-        .entries = (const unsigned char *)(header + 1),
+        .entries = (const unsigned char *)(place + 1),
         .entries_bytes = header->entries_bytes,
     };
     return view_entries(record);
 }
 
+size_t record_parse(const void *bytes, size_t available_bytes, struct tracez_record *record)
+{
+    struct record_header header;
+
+    if (available_bytes < sizeof(header) || (uintptr_t)bytes % RECORD_ALIGNMENT != 0) {
+        return 0;
+    }
+    /* What is checked must be what is used, whoever writes there meanwhile: it is read once. */
+    memcpy(&header, bytes, sizeof(header));
+    atomic_signal_fence(memory_order_seq_cst);
+    if (header.record_bytes > available_bytes || header.record_bytes % RECORD_ALIGNMENT != 0 ||
+        header.entries_bytes > header.record_bytes ||
+        record_bytes_for(header.entries_bytes) != header.record_bytes ||
+        !record_view(&header, bytes, record)) {
+        return 0;
+    }
+    return header.record_bytes;
+}
+
 bool tracez_record_parse(const void *bytes, size_t available_bytes, struct tracez_record *record)
 {
-    const struct record_header *header = bytes;
-
-    if (available_bytes < sizeof(*header) || (uintptr_t)bytes % RECORD_ALIGNMENT != 0 ||
-        header->record_bytes > available_bytes || header->record_bytes % RECORD_ALIGNMENT != 0 ||
-        header->entries_bytes > header->record_bytes ||
-        record_bytes_for(header->entries_bytes) != header->record_bytes) {
-        return false;
-    }
-    return record_view(header, record);
+    return record_parse(bytes, available_bytes, record) != 0;
 }

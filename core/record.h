@@ -41,7 +41,13 @@ static inline uint32_t record_bytes_for(uint32_t entries_bytes)
     return (bytes + RECORD_ALIGNMENT - 1) & ~(uint32_t)(RECORD_ALIGNMENT - 1);
 }
 
-/* Fills the view. False when the header or an entry contradicts itself. */
-bool record_view(const struct record_header *header, struct tracez_record *record);
+/* Fills the view: numbers from header, ids and entries where they lie, at place, which is the
+ * header itself or what it was copied from. False when header or an entry contradicts itself. */
+bool record_view(const struct record_header *header, const struct record_header *place,
+                 struct tracez_record *record);
+
+/* tracez_record_parse that returns the record's bytes; 0 for what is none. What it says holds also
+ * where somebody writes to these bytes meanwhile. */
+size_t record_parse(const void *bytes, size_t available_bytes, struct tracez_record *record);
 
 #endif

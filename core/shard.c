@@ -239,24 +239,21 @@ void shard_mend(const struct shard_view *view, uint32_t writer_index)
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-/* Finds the record at *offset, past a skip mark; false when what is there makes no sense. */
-static bool parse_at(const struct shard_view *view, uint32_t *offset, uint32_t end,
-                     struct tracez_record *record, uint32_t *record_bytes)
+/* The bytes of the record at *offset, past a skip mark; 0 when what is there makes no sense. */
+static uint32_t parse_at(const struct shard_view *view, uint32_t *offset, uint32_t end,
+                         struct tracez_record *record)
 {
     const unsigned char *at = view->ring + *offset;
     uint32_t available = (end > *offset ? end : view->ring_bytes) - *offset;
+    uint32_t mark;
 
-    memcpy(record_bytes, at, sizeof(*record_bytes));
-    if (*record_bytes == SKIP_MARK && end <= *offset) {
+    memcpy(&mark, at, sizeof(mark));
+    if (mark == SKIP_MARK && end <= *offset) {
         *offset = 0;
         at = view->ring;
         available = end;
-        if (available == 0) {
-            return false;
-        }
-        memcpy(record_bytes, at, sizeof(*record_bytes));
     }
-    return tracez_record_parse(at, available, record);
+    return (uint32_t)record_parse(at, available, record);
 }
 
 size_t shard_read(const struct shard_view *view, size_t spans_max, tracez_read_fn fn, void *state,
@@ -269,7 +266,6 @@ size_t shard_read(const struct shard_view *view, size_t spans_max, tracez_read_f
     uint64_t read = atomic_load_explicit(&shard->read, memory_order_relaxed);
     size_t taken = 0;
     struct tracez_record record;
-    uint32_t record_bytes;
 
     if (!shard_positions_agree(view,
                                &(struct shard_positions){
@@ -279,8 +275,9 @@ size_t shard_read(const struct shard_view *view, size_t spans_max, tracez_read_f
     }
     while (taken < spans_max && position_spans(read, published) > 0) {
         uint32_t offset = position_offset(read);
+        uint32_t record_bytes = parse_at(view, &offset, position_offset(published), &record);
 
-        if (!parse_at(view, &offset, position_offset(published), &record, &record_bytes)) {
+        if (record_bytes == 0) {
             read = published; /* what is lost shows in the counts: acknowledge calls it corrupt */
             break;
         }

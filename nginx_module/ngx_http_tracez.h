@@ -270,7 +270,11 @@ ngx_int_t ngx_http_tracez_add_zones(ngx_cycle_t *cycle,
     ((ngx_http_tracez_buffer_t *) (tmcf)->buffer_zone->data)
 
 ngx_int_t ngx_http_tracez_init_lines(ngx_http_tracez_shared_t *shared);
-ngx_int_t ngx_http_tracez_claim_line(ngx_http_tracez_main_conf_t *tmcf);
+ngx_uint_t ngx_http_tracez_are_lines(ngx_http_tracez_shared_t *shared);
+ngx_int_t ngx_http_tracez_claim_line(ngx_http_tracez_main_conf_t *tmcf,
+    ngx_uint_t wait);
+void ngx_http_tracez_take_over_own(ngx_http_tracez_main_conf_t *tmcf);
+void ngx_http_tracez_stay_no_longer(ngx_http_tracez_main_conf_t *tmcf);
 bool ngx_http_tracez_is_alone(void *data);
 void ngx_http_tracez_take_over(ngx_http_tracez_main_conf_t *tmcf,
     ngx_uint_t wait);

@@ -17,7 +17,7 @@
 #include "ngx_http_tracez.h"
 
 
-#define NGX_HTTP_TRACEZ_DOOR_S        1
+#define NGX_HTTP_TRACEZ_DOOR_MS       100
 
 
 static ngx_int_t
@@ -139,7 +139,12 @@ ngx_http_tracez_enter(ngx_http_tracez_shared_t *shared, ngx_uint_t wait)
         return NGX_BUSY;
     }
 
-    until.tv_sec += NGX_HTTP_TRACEZ_DOOR_S;
+    until.tv_nsec += NGX_HTTP_TRACEZ_DOOR_MS * 1000000;
+
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
 
     rc = wait ? pthread_mutex_timedlock(&shared->door, &until)
               : pthread_mutex_trylock(&shared->door);
@@ -181,13 +186,64 @@ ngx_http_tracez_is_used(ngx_http_tracez_shared_t *shared, ngx_uint_t buffer,
 }
 
 
+/* Is a dead process's line for us to see to? What it had locked lies in its
+ * buffer. Where nobody uses that any more it has gone with it, and anybody may;
+ * but a newer buffer than ours is only without processes for a moment. */
+
+static ngx_uint_t
+ngx_http_tracez_is_ours(ngx_http_tracez_main_conf_t *tmcf, ngx_int_t i)
+{
+    ngx_uint_t                 own, buffer;
+    ngx_http_tracez_shared_t  *shared;
+
+    shared = ngx_http_tracez_shared(tmcf);
+    own = ngx_http_tracez_buffer(tmcf)->id;
+    buffer = shared->lines[i].buffer;
+
+    return buffer == own
+           || (!ngx_http_tracez_is_newer(buffer, own)
+               && !ngx_http_tracez_is_used(shared, buffer, i, 0));
+}
+
+
 /* ---- coming ------------------------------------------------------------- */
 
-static ngx_int_t
-ngx_http_tracez_find_line(ngx_http_tracez_shared_t *shared, ngx_uint_t died)
+/* for the master, before new workers come: is every lock still one, and does
+ * the door open? */
+
+ngx_uint_t
+ngx_http_tracez_are_lines(ngx_http_tracez_shared_t *shared)
 {
-    ngx_int_t                i;
-    ngx_http_tracez_line_t  *line;
+    ngx_uint_t  i;
+
+    for (i = 0; i < TRACEZ_WRITERS_MAX; i++) {
+        if (!ngx_http_tracez_is_lock(&shared->lines[i].lock)) {
+            return 0;
+        }
+    }
+
+    if (ngx_http_tracez_enter(shared, 1) != NGX_OK) {
+        return 0;
+    }
+
+    ngx_http_tracez_unlock(&shared->door);
+
+    return 1;
+}
+
+
+
+/* A line that nobody holds; one of a process that died and was not seen to yet
+ * only where that is for us to do. */
+
+static ngx_int_t
+ngx_http_tracez_find_line(ngx_http_tracez_main_conf_t *tmcf, ngx_uint_t died)
+{
+    ngx_int_t                  i;
+    ngx_http_tracez_line_t    *line;
+    ngx_http_tracez_shared_t  *shared;
+
+    shared = ngx_http_tracez_shared(tmcf);
 
     for (i = 0; i < TRACEZ_WRITERS_MAX; i++) {
         line = &shared->lines[i];
@@ -196,7 +252,9 @@ ngx_http_tracez_find_line(ngx_http_tracez_shared_t *shared, ngx_uint_t died)
             continue;
         }
 
-        if (line->died == died) {
+        if (line->died == died
+            && (!died || ngx_http_tracez_is_ours(tmcf, i)))
+        {
             return i;
         }
 
@@ -207,26 +265,26 @@ ngx_http_tracez_find_line(ngx_http_tracez_shared_t *shared, ngx_uint_t died)
 }
 
 
-/* The index of a line that is now ours, or NGX_ERROR: all are in use. One of
- * a dead process, which we may be the wrong one to see to, only when there is
- * no other. */
+/* The index of a line that is now ours, or NGX_ERROR: all are in use, or
+ * somebody is at the door, which a worker that serves already does not wait
+ * for. */
 
 ngx_int_t
-ngx_http_tracez_claim_line(ngx_http_tracez_main_conf_t *tmcf)
+ngx_http_tracez_claim_line(ngx_http_tracez_main_conf_t *tmcf, ngx_uint_t wait)
 {
     ngx_int_t                  i;
     ngx_http_tracez_shared_t  *shared;
 
     shared = ngx_http_tracez_shared(tmcf);
 
-    if (ngx_http_tracez_enter(shared, 1) != NGX_OK) {
+    if (ngx_http_tracez_enter(shared, wait) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    i = ngx_http_tracez_find_line(shared, 0);
+    i = ngx_http_tracez_find_line(tmcf, 0);
 
     if (i == NGX_ERROR) {
-        i = ngx_http_tracez_find_line(shared, 1);
+        i = ngx_http_tracez_find_line(tmcf, 1);
     }
 
     if (i != NGX_ERROR) {
@@ -240,26 +298,34 @@ ngx_http_tracez_claim_line(ngx_http_tracez_main_conf_t *tmcf)
 }
 
 
-/* Where nobody uses a dead process's buffer any more, anybody may see to its
- * line: what was locked there has gone with it. */
-
 static void
 ngx_http_tracez_take_over_line(ngx_http_tracez_main_conf_t *tmcf, ngx_int_t i)
 {
-    ngx_http_tracez_line_t    *line;
-    ngx_http_tracez_shared_t  *shared;
+    ngx_http_tracez_line_t  *line;
 
-    shared = ngx_http_tracez_shared(tmcf);
-    line = &shared->lines[i];
+    line = &ngx_http_tracez_shared(tmcf)->lines[i];
 
-    if (line->died
-        && (line->buffer == ngx_http_tracez_buffer(tmcf)->id
-            || !ngx_http_tracez_is_used(shared, line->buffer, i, 0)))
-    {
+    if (line->died && ngx_http_tracez_is_ours(tmcf, i)) {
         tracez_tracer_take_over(tmcf->tracer, (uint32_t) i);
         ngx_memory_barrier();
         line->died = 0;
     }
+}
+
+
+/* What the holder before us left on the line that we claimed: nobody else may
+ * see to it, and nobody shall take it for ours. */
+
+void
+ngx_http_tracez_take_over_own(ngx_http_tracez_main_conf_t *tmcf)
+{
+    ngx_http_tracez_line_t  *line;
+
+    line = &ngx_http_tracez_shared(tmcf)->lines[tmcf->line];
+
+    tracez_tracer_take_over(tmcf->tracer, (uint32_t) tmcf->line);
+    ngx_memory_barrier();
+    line->died = 0;
 }
 
 
@@ -282,10 +348,7 @@ ngx_http_tracez_take_over(ngx_http_tracez_main_conf_t *tmcf, ngx_uint_t wait)
     for (i = 0; i < TRACEZ_WRITERS_MAX; i++) {
         line = &shared->lines[i];
 
-        if (i == tmcf->line) {
-            ngx_http_tracez_take_over_line(tmcf, i);
-
-        } else if (ngx_http_tracez_try_line(line) == NGX_OK) {
+        if (i != tmcf->line && ngx_http_tracez_try_line(line) == NGX_OK) {
             ngx_http_tracez_take_over_line(tmcf, i);
 
             if (!line->died) {
@@ -301,7 +364,7 @@ ngx_http_tracez_take_over(ngx_http_tracez_main_conf_t *tmcf, ngx_uint_t wait)
 
 
 /* 1 where no process uses another buffer, or used it when it died and was not
- * seen to yet */
+ * seen to yet; nor will use one, which is true of the newest buffer alone */
 
 bool
 ngx_http_tracez_is_alone(void *data)
@@ -314,6 +377,12 @@ ngx_http_tracez_is_alone(void *data)
     lines = ngx_http_tracez_shared(tmcf)->lines;
 
     ngx_memory_barrier();
+
+    if (ngx_http_tracez_is_newer(ngx_http_tracez_shared(tmcf)->newest_buffer,
+                                 ngx_http_tracez_buffer(tmcf)->id))
+    {
+        return false;
+    }
 
     for (i = 0; i < TRACEZ_WRITERS_MAX; i++) {
         if (lines[i].buffer != 0
@@ -331,12 +400,27 @@ ngx_http_tracez_is_alone(void *data)
 
 /* ---- leaving ------------------------------------------------------------ */
 
+/* Those who leave before us shall not leave the buffer to us: we are leaving,
+ * or do not export, or no longer. */
+
+void
+ngx_http_tracez_stay_no_longer(ngx_http_tracez_main_conf_t *tmcf)
+{
+    ngx_http_tracez_shared(tmcf)->lines[tmcf->line].leaving = 1;
+    ngx_memory_barrier();
+}
+
+
+
 /* 1 where no other process uses the same buffer, or will: after a reload the
- * new workers may be later than the old ones are gone */
+ * new workers may be later than the old ones are gone. A door that does not
+ * open is gone around: two that take themselves for the last do no harm, none
+ * would lose what is buffered. */
 
 ngx_uint_t
 ngx_http_tracez_leave_line(ngx_http_tracez_main_conf_t *tmcf)
 {
+    ngx_int_t                  entered;
     ngx_uint_t                 last;
     ngx_http_tracez_buffer_t  *buffer;
     ngx_http_tracez_shared_t  *shared;
@@ -344,16 +428,16 @@ ngx_http_tracez_leave_line(ngx_http_tracez_main_conf_t *tmcf)
     shared = ngx_http_tracez_shared(tmcf);
     buffer = ngx_http_tracez_buffer(tmcf);
 
-    if (ngx_http_tracez_enter(shared, 1) != NGX_OK) {
-        return 0;
-    }
+    entered = ngx_http_tracez_enter(shared, 1);
 
-    shared->lines[tmcf->line].leaving = 1;
+    ngx_http_tracez_stay_no_longer(tmcf);
 
     last = !ngx_http_tracez_is_used(shared, buffer->id, tmcf->line, 1)
            && buffer->current <= ngx_max(buffer->newest, tmcf->configuration);
 
-    ngx_http_tracez_unlock(&shared->door);
+    if (entered == NGX_OK) {
+        ngx_http_tracez_unlock(&shared->door);
+    }
 
     return last;
 }

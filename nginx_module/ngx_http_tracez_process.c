@@ -108,9 +108,9 @@ ngx_tracez_open_wake_fds(ngx_cycle_t *cycle, ngx_uint_t lanes)
                                      eventfd(0, EFD_CLOEXEC|EFD_NONBLOCK);
 
         if (ngx_tracez_wake_fds[ngx_tracez_nwake_fds] == -1) {
-            ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
-                          "tracez: eventfd() failed");
-            return NGX_ERROR;
+            ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno,
+                          "tracez: eventfd() failed, batches of workers that "
+                          "do not export wait for the interval");
         }
 
         ngx_tracez_nwake_fds++;
@@ -157,10 +157,11 @@ ngx_tracez_raise(ngx_atomic_t *number, ngx_uint_t to)
 }
 
 
-/* NGX_BUSY where all lines are in use */
+/* NGX_BUSY where all lines are in use, or somebody is at the door */
 
 static ngx_int_t
-ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
+ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf,
+    ngx_uint_t wait)
 {
     struct tracez_error        error;
     struct tracez_config      *config;
@@ -170,7 +171,7 @@ ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
     shared = ngx_http_tracez_shared(tmcf);
     buffer = ngx_http_tracez_buffer(tmcf);
 
-    tmcf->line = ngx_http_tracez_claim_line(tmcf);
+    tmcf->line = ngx_http_tracez_claim_line(tmcf, wait);
 
     if (tmcf->line == NGX_ERROR) {
         return NGX_BUSY;
@@ -194,7 +195,8 @@ ngx_tracez_create_tracer(ngx_cycle_t *cycle, ngx_http_tracez_main_conf_t *tmcf)
         return NGX_ERROR;
     }
 
-    ngx_http_tracez_take_over(tmcf, 1);
+    ngx_http_tracez_take_over_own(tmcf);
+    ngx_http_tracez_take_over(tmcf, wait);
 
     /* Known before this worker records: older ones stop exporting now. A
      * configuration that has no worker here does not count. */
@@ -242,12 +244,14 @@ ngx_tracez_create_exporter(ngx_cycle_t *cycle,
         ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
                       "tracez: this worker exports nothing, and leaves that "
                       "to the others: %s", error.text);
+        ngx_http_tracez_stay_no_longer(tmcf);
         return;
     }
 
     if (ngx_tracez_run_exporter(cycle, tmcf) != NGX_OK) {
         tracez_exporter_destroy(tmcf->exporter);
         tmcf->exporter = NULL;
+        ngx_http_tracez_stay_no_longer(tmcf);
         return;
     }
 
@@ -270,7 +274,7 @@ ngx_tracez_wait_handler(ngx_event_t *ev)
     tmcf = dumb->data;
     cycle = (ngx_cycle_t *) ngx_cycle;
 
-    switch (ngx_tracez_create_tracer(cycle, tmcf)) {
+    switch (ngx_tracez_create_tracer(cycle, tmcf, 0)) {
 
     case NGX_OK:
         ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
@@ -299,7 +303,7 @@ ngx_tracez_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    switch (ngx_tracez_create_tracer(cycle, tmcf)) {
+    switch (ngx_tracez_create_tracer(cycle, tmcf, 1)) {
 
     case NGX_OK:
         ngx_tracez_create_exporter(cycle, tmcf);
@@ -397,6 +401,11 @@ ngx_tracez_exit_process(ngx_cycle_t *cycle)
     tracez_tracer_take_over(tmcf->tracer, (uint32_t) tmcf->line);
 
     last = ngx_http_tracez_leave_line(tmcf);
+
+    if (last) {
+        /* nobody comes after us to see to who died a moment ago */
+        ngx_http_tracez_take_over(tmcf, 1);
+    }
 
     if (tmcf->exporter != NULL) {
         if (ngx_tracez_stop_exporter(cycle, tmcf, last) == TRACEZ_TIMED_OUT) {

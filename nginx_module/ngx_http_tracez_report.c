@@ -217,6 +217,7 @@ ngx_http_tracez_hand_over(ngx_http_tracez_main_conf_t *tmcf)
                                     tmcf->configuration))
     {
         tmcf->handed_over = 1;
+        ngx_http_tracez_stay_no_longer(tmcf);
         tracez_exporter_hand_over(tmcf->exporter,
                                   NGX_HTTP_TRACEZ_HAND_OVER_MS);
     }

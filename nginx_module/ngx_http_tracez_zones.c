@@ -135,6 +135,7 @@ static ngx_uint_t
 ngx_http_tracez_is_ledger(ngx_http_tracez_shared_t *shared)
 {
     return shared->magic == NGX_HTTP_TRACEZ_LEDGER_MAGIC
+           && ngx_http_tracez_are_lines(shared)
            && tracez_ledger_check(ngx_http_tracez_behind(shared),
                                   tracez_ledger_bytes(), NULL)
               == TRACEZ_OK;

@@ -3,10 +3,13 @@
  * Loaded into nginx before everything else by a test (LD_PRELOAD): calls that never return. A call
  * of one of the functions below hangs for ever while a file of its name is in the folder that
  * TRACEZ_HANG named when nginx was started. The thread that hangs is called "hanging" from then on,
- * so that the test can see it. */
+ * so that the test can see it. pthread_create does not hang, but fails, and takes its file away:
+ * one worker has no thread. */
 #include <curl/curl.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -62,4 +65,19 @@ CURLMcode curl_multi_add_handle(CURLM *multi_handle, CURL *curl_handle)
     hang_if_told("curl_multi_add_handle");
     return ((curl_multi_add_handle_fn *)dlsym(RTLD_NEXT, "curl_multi_add_handle"))(multi_handle,
                                                                                    curl_handle);
+}
+
+typedef int pthread_create_fn(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *),
+                   void *state)
+{
+    char path[sizeof(folder) + 32];
+
+    snprintf(path, sizeof(path), "%s/pthread_create", folder);
+    if (unlink(path) == 0) {
+        return EAGAIN;
+    }
+    return ((pthread_create_fn *)dlsym(RTLD_NEXT, "pthread_create"))(thread, attributes, body,
+                                                                     state);
 }

@@ -31,9 +31,13 @@ def find(memory, pid, magic):
     return found[0]
 
 
-def overwrite(pid, magic, size, seed):
-    """Overwrites so many bytes from there on with noise: all processes that share it see that."""
+def write(pid, magic, offset, content):
+    """Writes that many bytes behind where this begins: all processes that share it see that."""
     with open("/proc/%d/mem" % pid, "r+b", buffering=0) as memory:
-        address = find(memory, pid, magic)
-        memory.seek(address)
-        assert memory.write(random.Random(seed).randbytes(size)) == size
+        memory.seek(find(memory, pid, magic) + offset)
+        assert memory.write(content) == len(content)
+
+
+def overwrite(pid, magic, size, seed):
+    """Overwrites so many bytes from there on with noise."""
+    write(pid, magic, 0, random.Random(seed).randbytes(size))

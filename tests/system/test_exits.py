@@ -339,3 +339,20 @@ def test_what_a_thread_that_hangs_held_is_sent_by_the_next_worker(backend):
             nginx.wait_until_gone(nginx.reload())
 
             assert nginx.settle()["exported"] == 20
+
+
+def test_a_worker_without_an_exporter_lets_no_other_leave_the_buffer_to_it(backend):
+    """Of two workers one could make no thread; it is the last to leave, and the other one sends."""
+    nginx = open_hanging_nginx(backend, "pthread_create", interval="1h")
+    (nginx.prefix / "hang").chmod(0o777)  # the first one takes the file away
+    with nginx:
+        [alone] = [pid for pid in nginx.workers() if nginx.threads(pid) == 1]
+        ask(nginx, 0, 50)
+        os.kill(alone, signal.SIGSTOP)
+        os.kill(nginx.master, signal.SIGQUIT)
+        polling.until("the other one has left", lambda: nginx.workers() == [alone])
+        os.kill(alone, signal.SIGCONT)
+        nginx.quit()
+
+        assert nginx.log_lines(r"\[error\].* this worker exports nothing, and leaves that to the others")
+    assert backend.span_count() == 50

@@ -2,6 +2,8 @@
 """Somebody overwrites tracez's shared memory in a running nginx: no request fails, no process dies or
 hangs, a reload makes everything good, and what was lost is counted."""
 
+import signal
+
 import pytest
 
 import client
@@ -78,6 +80,49 @@ def test_a_worker_that_starts_over_noise_serves_untraced_until_the_reload(backen
         polling.until("spans arrive again", lambda: backend.span_count() >= 30)
         nginx.quit()
     assert backend.span_count() == 30
+
+
+# Of the ledger's zone: a magic, the door's lock, the lines with a lock each (nginx_module's struct).
+DOOR, LINES = 8, 48
+DAMAGE = {
+    "a door that is none": lambda nginx: (DOOR, bytes(40)),
+    "a door that one who lives holds": lambda nginx: (DOOR, nginx.master.to_bytes(4, "little")),
+    "no line": lambda nginx: (LINES, b"\xff" * (64 * 64)),
+}
+
+
+def damage(nginx, what):
+    shared_memory.write(nginx.master, shared_memory.LEDGER, *DAMAGE[what](nginx))
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_locks_that_somebody_overwrote_cost_no_request_and_a_reload_makes_new_ones(backend, what):
+    with open_nginx(backend) as nginx:
+        get(nginx, 10)
+        nginx.settle()
+        damage(nginx, what)
+        nginx.kill(nginx.workers().pop())
+        nginx.wait_for_workers()
+        get(nginx, 20)
+
+        nginx.wait_until_gone(nginx.reload())
+        before = backend.span_count()
+        get(nginx, 20)
+
+        polling.until("the new ones' spans arrived", lambda: backend.span_count() == before + 20)
+        assert len(nginx.log_lines(r"\[warn\].* makes no sense: the books begin anew")) == 1
+        nginx.quit()
+
+
+@pytest.mark.parametrize("what", ["a door that is none", "a door that one who lives holds"])
+@pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGTERM])
+def test_a_door_that_does_not_open_keeps_nothing_from_being_sent_at_the_end(backend, what, how):
+    with open_nginx(backend, interval="1h") as nginx:
+        get(nginx, 50)
+        damage(nginx, what)
+        nginx.quit(how=how)
+    assert backend.span_count() == 50
+    assert nginx.quit_seconds < 1.2
 
 
 @pytest.mark.parametrize("seed", range(times(2, 20)))

@@ -215,3 +215,39 @@ def test_what_was_in_a_buffer_that_died_with_its_workers_is_counted(nginx, backe
 
     assert ledgers.drops(ledger) == {"worker_lost": len(connections), "corrupt": 50}
     assert ledger["exported"] == 1
+
+
+def test_a_worker_that_is_killed_just_before_the_end_is_counted(nginx):
+    """The last process to leave sees to it: nobody comes after."""
+    connections = ask_for_what_hangs(nginx)
+    victim = nginx.workers().pop()
+    os.kill(nginx.master, signal.SIGSTOP)  # it starts nobody in the victim's place
+    nginx.kill(victim)
+    os.kill(nginx.master, signal.SIGTERM)
+    os.kill(nginx.master, signal.SIGCONT)
+    nginx.quit(how=signal.SIGTERM)
+    leave(connections)
+
+    assert nginx.log_lines(r"tracez: of 20 spans, 0 were exported and 20 dropped")
+
+
+def test_where_the_newest_buffer_is_without_workers_for_a_moment_no_span_counts_twice(nginx, backend):
+    """An old worker, with a buffer of its own, keeps its hands off."""
+    backend.stop()
+    connections = ask_for_what_hangs(nginx, 1)
+    old = nginx.reload(spans_max=1000)
+    for _ in range(50):
+        client.get(nginx.port["shop"])
+    os.kill(nginx.master, signal.SIGSTOP)
+    for pid in set(nginx.workers()) - old:
+        nginx.kill(pid)
+    looked = time.monotonic() + 2.5  # the old worker looks at the books each second
+    polling.until("the old worker has looked", lambda: time.monotonic() > looked)
+    os.kill(nginx.master, signal.SIGCONT)
+    polling.until("others have taken their places",
+                  lambda: len(set(nginx.workers()) - old) == WORKERS)
+    backend.start()
+    leave(connections)
+    ledger = nginx.settle()
+
+    assert (ledger["recorded"], ledgers.drops(ledger)) == (51, {})
