@@ -2,7 +2,9 @@
 """Lanes: several workers export at once, each a share of the buffer; whatever happens to one of them,
 nothing is lost. And with any number of lanes: whoever fills a batch wakes the worker that sends it."""
 
+import contextlib
 import os
+import pathlib
 import re
 import signal
 import time
@@ -218,8 +220,9 @@ def eventfds(pid):
     """What tells each apart, in whatever process it is open; the master has none of nginx's own."""
     found = set()
     for entry in os.listdir("/proc/%d/fdinfo" % pid):
-        with open("/proc/%d/fdinfo/%s" % (pid, entry)) as info:
-            found.update(re.findall(r"^eventfd-id:\s*(\d+)$", info.read(), re.MULTILINE))
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile: a connection's
+            info = pathlib.Path("/proc/%d/fdinfo/%s" % (pid, entry)).read_text()
+            found.update(re.findall(r"^eventfd-id:\s*(\d+)$", info, re.MULTILINE))
     return found
 
 
