@@ -15,7 +15,7 @@ import polling
 from backend import Stall
 from deaf import BlackHole, DeafServer
 from longer import times
-from nginx import read_proc
+from nginx import find_module, read_proc, sanitizer_libraries
 from traced import TracedNginx
 
 HTTP = """
@@ -341,6 +341,8 @@ def test_what_a_thread_that_hangs_held_is_sent_by_the_next_worker(backend):
             assert nginx.settle()["exported"] == 20
 
 
+@pytest.mark.skipif(any("tsan" in path for path in sanitizer_libraries(find_module())),
+                    reason="ThreadSanitizer's own thread would be the one that can't be made")
 def test_a_worker_without_an_exporter_lets_no_other_leave_the_buffer_to_it(backend):
     """Of two workers one could make no thread; it is the last to leave, and the other one sends."""
     nginx = open_hanging_nginx(backend, "pthread_create", interval="1h")
