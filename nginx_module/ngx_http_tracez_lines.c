@@ -139,7 +139,7 @@ ngx_http_tracez_enter(ngx_http_tracez_shared_t *shared, ngx_uint_t wait)
         return NGX_BUSY;
     }
 
-    until.tv_nsec += NGX_HTTP_TRACEZ_DOOR_MS * 1000000;
+    until.tv_nsec += NGX_HTTP_TRACEZ_DOOR_MS * 1000000L;
 
     if (until.tv_nsec >= 1000000000) {
         until.tv_nsec -= 1000000000;

@@ -434,7 +434,7 @@ ngx_http_tracez_read_page(ngx_http_tracez_page_t *page)
 }
 
 
-/* What was true a moment ago is of no use, neither to browsers nor to caches. */
+/* what was true a moment ago is of no use, to browsers or to caches */
 
 static ngx_int_t
 ngx_http_tracez_forbid_caching(ngx_http_request_t *r)

@@ -69,8 +69,8 @@ CURLMcode curl_multi_add_handle(CURLM *multi_handle, CURL *curl_handle)
 
 typedef int pthread_create_fn(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 
-int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *),
-                   void *state)
+int pthread_create(pthread_t *newthread, const pthread_attr_t *attr, void *(*start_routine)(void *),
+                   void *arg)
 {
     char path[sizeof(folder) + 32];
 
@@ -78,6 +78,6 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
     if (unlink(path) == 0) {
         return EAGAIN;
     }
-    return ((pthread_create_fn *)dlsym(RTLD_NEXT, "pthread_create"))(thread, attributes, body,
-                                                                     state);
+    return ((pthread_create_fn *)dlsym(RTLD_NEXT, "pthread_create"))(newthread, attr, start_routine,
+                                                                     arg);
 }
