@@ -97,4 +97,5 @@ def test_a_backend_that_flaps_is_told_of_every_half_minute(backend, figure):
         assert rounds > 10
         assert 1 <= len(failed) <= 3
         assert_far_apart(failed)
-        assert_far_apart(works)
+        # Each that it is missed has its end, which may come soon or late.
+        assert all(gone <= back for (gone, _), (back, _) in zip(failed, works))
