@@ -4,18 +4,15 @@
  * half a list would name a service wrongly. */
 #include "attributes.h"
 
+#include "hex.h"
 #include "text.h"
 
 #define KEY_BYTES_MAX 255
 
-static int hex_value(char character)
+/* The value of a digit in either case; 16 or more for anything else, and behind the text's end. */
+static unsigned digit_at(struct tracez_text text, size_t index)
 {
-    char lower = text_lower(character);
-
-    if (lower >= '0' && lower <= '9') {
-        return lower - '0';
-    }
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+    return index < text.bytes ? hex_digit(text_lower(text.text[index])) : 16;
 }
 
 /* Appends the text with a NUL; NULL when it does not fit or an escape is none. */
@@ -30,9 +27,9 @@ static const char *append(struct attributes *attributes, size_t *used, struct tr
     }
     for (size_t i = 0; i < text.bytes; i++) {
         if (is_encoded && text.text[i] == '%') {
-            int high = i + 2 < text.bytes ? hex_value(text.text[i + 1]) : -1;
-            int low = i + 2 < text.bytes ? hex_value(text.text[i + 2]) : -1;
-            if (high < 0 || low < 0 || (high == 0 && low == 0)) {
+            unsigned high = digit_at(text, i + 1);
+            unsigned low = digit_at(text, i + 2);
+            if (high >= 16 || low >= 16 || (high | low) == 0) {
                 return NULL;
             }
             *at++ = (char)(high << 4 | low);

@@ -34,16 +34,18 @@ static bool is_token(const char *name, size_t name_bytes)
     return strspn(name, allowed) >= name_bytes;
 }
 
-static bool has(const struct tracez_http_captures *captures, const char *name, size_t name_bytes)
+/* The index of this name; the count when it is not among them. */
+static size_t find(const struct tracez_http_captures *captures, const char *name, size_t name_bytes)
 {
-    for (size_t i = 0; i < captures->count; i++) {
-        if (captures->headers[i].name_bytes == name_bytes &&
-            text_equals_lower(name, captures->headers[i].key + captures->prefix_bytes,
-                              name_bytes)) {
-            return true;
-        }
+    size_t index = 0;
+
+    while (index < captures->count &&
+           (captures->headers[index].name_bytes != name_bytes ||
+            !text_equals_lower(name, captures->headers[index].key + captures->prefix_bytes,
+                               name_bytes))) {
+        index++;
     }
-    return false;
+    return index;
 }
 
 /* Writes a key at *end and moves it on. */
@@ -79,7 +81,7 @@ static enum tracez_result fill(struct tracez_http_captures *captures, const char
                         (int)(name_bytes > NAME_BYTES_MAX ? NAME_BYTES_MAX : name_bytes), name,
                         NAME_BYTES_MAX);
         }
-        if (!has(captures, name, name_bytes)) {
+        if (find(captures, name, name_bytes) == captures->count) {
             if (captures->count == TRACEZ_HTTP_CAPTURES_MAX) {
                 return fail(error, TRACEZ_INVALID, "header name \"%.*s\" rejected: up to %d names",
                             (int)name_bytes, name, TRACEZ_HTTP_CAPTURES_MAX);
@@ -132,15 +134,11 @@ void tracez_http_captures_add(const struct tracez_http_captures *captures,
     if (captures == NULL || captured->count == TRACEZ_HTTP_CAPTURED_MAX) {
         return;
     }
-    for (size_t i = 0; i < captures->count; i++) {
-        if (captures->headers[i].name_bytes == name.bytes &&
-            text_equals_lower(name.text, captures->headers[i].key + captures->prefix_bytes,
-                              name.bytes)) {
-            captured->header[captured->count] = (uint8_t)i;
-            captured->values[captured->count] = value;
-            captured->count++;
-            return;
-        }
+    size_t index = find(captures, name.text, name.bytes);
+    if (index < captures->count) {
+        captured->header[captured->count] = (uint8_t)index;
+        captured->values[captured->count] = value;
+        captured->count++;
     }
 }
 

@@ -8,6 +8,7 @@
 #include "context.h"
 
 #include "hex.h"
+#include "text.h"
 
 #define TRACEPARENT_CHARACTERS 55
 #define TRACE_ID_AT 3
@@ -17,11 +18,6 @@
 bool tracez_context_is_valid(const struct tracez_context *context)
 {
     return context_is_valid(context);
-}
-
-static bool is_blank(char character)
-{
-    return character == ' ' || character == '\t';
 }
 
 static bool parse_fields(struct tracez_context *context, const char *text, size_t text_bytes)
@@ -47,15 +43,10 @@ static bool parse_fields(struct tracez_context *context, const char *text, size_
 bool tracez_context_parse_traceparent(struct tracez_context *context, const char *text,
                                       size_t text_bytes)
 {
+    struct tracez_text trimmed = text_trim((struct tracez_text){text, text_bytes});
+
     *context = (struct tracez_context){0};
-    while (text_bytes > 0 && is_blank(text[0])) {
-        text++;
-        text_bytes--;
-    }
-    while (text_bytes > 0 && is_blank(text[text_bytes - 1])) {
-        text_bytes--;
-    }
-    if (!parse_fields(context, text, text_bytes)) {
+    if (!parse_fields(context, trimmed.text, trimmed.bytes)) {
         *context = (struct tracez_context){0};
         return false;
     }

@@ -3,6 +3,7 @@
  * HTTP semantics for every adapter: OpenTelemetry's HTTP semantic conventions 1.44.0 (span name,
  * methods, status, error.type), and the redaction of queries. Works on (pointer, length) text,
  * allocates nothing. */
+#include "output.h"
 #include "span.h"
 
 #include <tracez/http.h>
@@ -53,40 +54,6 @@ const char *tracez_http_method(struct tracez_text method)
     return known != NULL ? known->text : "_OTHER";
 }
 
-/* ---- Output of a bounded length -------------------------------------------------------------- */
-
-struct output {
-    char *text; /* no NUL */
-    size_t bytes;
-    size_t bytes_max;
-};
-
-static size_t cut_at_character(const char *text, size_t text_bytes, size_t max_bytes)
-{
-    size_t bytes = text_bytes;
-
-    if (text_bytes > max_bytes) {
-        bytes = max_bytes;
-        while (bytes > 0 && max_bytes - bytes < 3 && ((unsigned char)text[bytes] & 0xc0) == 0x80) {
-            bytes--;
-        }
-    }
-    return bytes;
-}
-
-static inline void append(struct output *output, const char *text, size_t text_bytes)
-{
-    size_t bytes = cut_at_character(text, text_bytes, output->bytes_max - output->bytes);
-
-    if (bytes > 0) {
-        memcpy(output->text + output->bytes, text, bytes);
-        output->bytes += bytes;
-    }
-    if (bytes < text_bytes) {
-        output->bytes_max = output->bytes; /* what is behind a cut must not close up to it */
-    }
-}
-
 /* ---- Span name ------------------------------------------------------------------------------- */
 
 size_t tracez_http_span_name(struct tracez_text method, struct tracez_text route, char *name,
@@ -97,10 +64,10 @@ size_t tracez_http_span_name(struct tracez_text method, struct tracez_text route
     struct output output = {name, 0, name_bytes};
 
     known = known != NULL ? known : &unknown;
-    append(&output, known->text, known->bytes);
+    output_append(&output, known->text, known->bytes);
     if (route.bytes > 0) {
-        append(&output, " ", 1);
-        append(&output, route.text, route.bytes);
+        output_append(&output, " ", 1);
+        output_append(&output, route.text, route.bytes);
     }
     return output.bytes;
 }
@@ -164,13 +131,13 @@ size_t tracez_http_redact_query(struct tracez_text query, const struct tracez_te
         const char *start = query.text + position;
 
         if (pair.value.text != NULL && is_secret(pair.key, keys, key_count)) {
-            append(&output, start, pair.key.bytes + 1);
-            append(&output, REDACTED_TEXT, strlen(REDACTED_TEXT));
+            output_append(&output, start, pair.key.bytes + 1);
+            output_append(&output, REDACTED_TEXT, strlen(REDACTED_TEXT));
         } else {
-            append(&output, start, pair.end - position);
+            output_append(&output, start, pair.end - position);
         }
         if (pair.end < query.bytes) {
-            append(&output, "&", 1);
+            output_append(&output, "&", 1);
         }
         position = pair.end + 1;
     }

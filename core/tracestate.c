@@ -9,6 +9,7 @@
 #include "tracestate.h"
 
 #include "hex.h"
+#include "text.h"
 
 #include <string.h>
 
@@ -18,18 +19,6 @@
 #define LONG_MEMBER_CHARACTERS 128 /* longer ones are the first to go */
 #define THRESHOLD_DIGITS 14        /* 56 bits */
 
-static struct tracez_text trim(const char *text, size_t bytes)
-{
-    while (bytes > 0 && (text[0] == ' ' || text[0] == '\t')) {
-        text++;
-        bytes--;
-    }
-    while (bytes > 0 && (text[bytes - 1] == ' ' || text[bytes - 1] == '\t')) {
-        bytes--;
-    }
-    return (struct tracez_text){text, bytes};
-}
-
 /* Cuts the next part off rest, up to the separator or the end; false when nothing is left. */
 static bool next_part(struct tracez_text *rest, char separator, struct tracez_text *part)
 {
@@ -38,12 +27,12 @@ static bool next_part(struct tracez_text *rest, char separator, struct tracez_te
     }
     const char *end = rest->bytes == 0 ? NULL : memchr(rest->text, separator, rest->bytes);
     if (end == NULL) {
-        *part = trim(rest->text, rest->bytes);
+        *part = text_trim(*rest);
         *rest = (struct tracez_text){NULL, 0};
         return true;
     }
     size_t bytes = (size_t)(end - rest->text);
-    *part = trim(rest->text, bytes);
+    *part = text_trim((struct tracez_text){rest->text, bytes});
     *rest = (struct tracez_text){end + 1, rest->bytes - bytes - 1};
     return true;
 }

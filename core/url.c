@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a client's request is for: a whole URL, as a CLIENT span may show it. */
+#include "output.h"
 #include "text.h"
 
 #include <tracez/http.h>
@@ -70,24 +71,12 @@ static struct url split(struct tracez_text text)
     return url;
 }
 
-struct output {
-    char *text;
-    size_t bytes;
-    size_t bytes_max;
-};
-
 static void append(struct output *output, struct tracez_text text)
 {
-    size_t room = output->bytes_max - output->bytes;
-    size_t bytes = text.bytes < room ? text.bytes : room;
-
-    if (bytes > 0) {
-        memcpy(output->text + output->bytes, text.text, bytes);
-        output->bytes += bytes;
-    }
+    output_append(output, text.text, text.bytes);
 }
 
-#define APPEND(output, literal) append(output, (struct tracez_text){literal, sizeof(literal) - 1})
+#define APPEND(output, literal) output_append(output, literal, sizeof(literal) - 1)
 
 static size_t redact(const struct url *url, const struct tracez_text *keys, size_t key_count,
                      char *redacted, size_t redacted_bytes)
@@ -111,7 +100,7 @@ static size_t redact(const struct url *url, const struct tracez_text *keys, size
     if (url->query.text != NULL) {
         APPEND(&output, "?");
         output.bytes += tracez_http_redact_query(
-            url->query, keys, key_count, redacted + output.bytes, redacted_bytes - output.bytes);
+            url->query, keys, key_count, redacted + output.bytes, output.bytes_max - output.bytes);
     }
     return output.bytes;
 }
