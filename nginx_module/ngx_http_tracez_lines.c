@@ -301,15 +301,9 @@ ngx_http_tracez_claim_line(ngx_http_tracez_main_conf_t *tmcf, ngx_uint_t wait)
 static void
 ngx_http_tracez_take_over_line(ngx_http_tracez_main_conf_t *tmcf, ngx_int_t i)
 {
-    ngx_http_tracez_line_t  *line;
-
-    line = &ngx_http_tracez_shared(tmcf)->lines[i];
-
-    if (line->died && ngx_http_tracez_is_ours(tmcf, i)) {
-        tracez_tracer_take_over(tmcf->tracer, (uint32_t) i);
-        ngx_memory_barrier();
-        line->died = 0;
-    }
+    tracez_tracer_take_over(tmcf->tracer, (uint32_t) i);
+    ngx_memory_barrier();
+    ngx_http_tracez_shared(tmcf)->lines[i].died = 0;
 }
 
 
@@ -319,13 +313,7 @@ ngx_http_tracez_take_over_line(ngx_http_tracez_main_conf_t *tmcf, ngx_int_t i)
 void
 ngx_http_tracez_take_over_own(ngx_http_tracez_main_conf_t *tmcf)
 {
-    ngx_http_tracez_line_t  *line;
-
-    line = &ngx_http_tracez_shared(tmcf)->lines[tmcf->line];
-
-    tracez_tracer_take_over(tmcf->tracer, (uint32_t) tmcf->line);
-    ngx_memory_barrier();
-    line->died = 0;
+    ngx_http_tracez_take_over_line(tmcf, tmcf->line);
 }
 
 
@@ -349,7 +337,9 @@ ngx_http_tracez_take_over(ngx_http_tracez_main_conf_t *tmcf, ngx_uint_t wait)
         line = &shared->lines[i];
 
         if (i != tmcf->line && ngx_http_tracez_try_line(line) == NGX_OK) {
-            ngx_http_tracez_take_over_line(tmcf, i);
+            if (line->died && ngx_http_tracez_is_ours(tmcf, i)) {
+                ngx_http_tracez_take_over_line(tmcf, i);
+            }
 
             if (!line->died) {
                 line->buffer = 0;

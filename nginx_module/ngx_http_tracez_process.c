@@ -96,7 +96,7 @@ ngx_tracez_init_conf(ngx_cycle_t *cycle, void *conf)
 
 /* the configuration will run: nothing can refuse it any more */
 
-static ngx_int_t
+static void
 ngx_tracez_open_wake_fds(ngx_cycle_t *cycle, ngx_uint_t lanes)
 {
     while (ngx_tracez_nwake_fds > 0) {
@@ -115,8 +115,6 @@ ngx_tracez_open_wake_fds(ngx_cycle_t *cycle, ngx_uint_t lanes)
 
         ngx_tracez_nwake_fds++;
     }
-
-    return NGX_OK;
 }
 
 
@@ -133,13 +131,12 @@ ngx_tracez_init_module(ngx_cycle_t *cycle)
 
     ngx_http_tracez_buffer(tmcf)->current = tmcf->configuration;
 
-    if (ngx_http_tracez_buffer(tmcf)->id == ngx_tracez_wake_buffer) {
-        return NGX_OK;
+    if (ngx_http_tracez_buffer(tmcf)->id != ngx_tracez_wake_buffer) {
+        ngx_tracez_wake_buffer = ngx_http_tracez_buffer(tmcf)->id;
+        ngx_tracez_open_wake_fds(cycle, tmcf->tracer_config.lanes);
     }
 
-    ngx_tracez_wake_buffer = ngx_http_tracez_buffer(tmcf)->id;
-
-    return ngx_tracez_open_wake_fds(cycle, tmcf->tracer_config.lanes);
+    return NGX_OK;
 }
 
 
