@@ -5,21 +5,17 @@
  * process left. */
 #include "entry.h"
 
+#include "text.h"
+
 static const char truncation_mark[] = "...[truncated]";
 #define MARK_BYTES (sizeof(truncation_mark) - 1)
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-/* How much of a string that is too long stays before the mark: whole characters only. */
+/* How much of a string that is too long stays before the mark. */
 static size_t kept_bytes(struct tracez_text string, size_t max_bytes)
 {
-    size_t kept = max_bytes - MARK_BYTES;
-    size_t whole = kept;
-
-    while (whole > 0 && kept - whole < 3 && ((unsigned char)string.text[whole] & 0xc0) == 0x80) {
-        whole--;
-    }
-    return whole;
+    return text_cut_bytes(string, max_bytes - MARK_BYTES);
 }
 
 size_t cut_string_bytes(struct tracez_text string, size_t max_bytes)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Looking at texts that need not end in NUL. ASCII only: what HTTP's names are made of. */
+ * Looking at texts that need not end in NUL. Case is that of ASCII: what HTTP's names are made of.
+ */
 #ifndef TRACEZ_CORE_TEXT_H
 #define TRACEZ_CORE_TEXT_H
 
@@ -23,6 +24,21 @@ static inline struct tracez_text text_trim(struct tracez_text text)
         text.bytes--;
     }
     return text;
+}
+
+/* How much of a text stays within so many bytes: whole characters of UTF-8 only. */
+static inline size_t text_cut_bytes(struct tracez_text text, size_t max_bytes)
+{
+    size_t bytes = text.bytes;
+
+    if (bytes > max_bytes) {
+        bytes = max_bytes;
+        while (bytes > 0 && max_bytes - bytes < 3 &&
+               ((unsigned char)text.text[bytes] & 0xc0) == 0x80) {
+            bytes--;
+        }
+    }
+    return bytes;
 }
 
 static inline bool text_equals(struct tracez_text text, const char *expected)
