@@ -5,6 +5,7 @@
  * Method: tables of one variable each, bad ones first; then resources as the spans' readers see
  * them, and a tracer of each sampler. */
 #include "spans.h"
+#include "told.h"
 
 #include <tracez/environment.h>
 
@@ -12,28 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS(rows) (sizeof(rows) / sizeof((rows)[0]))
-
-struct told {
-    int count;
-    char text[600];
-};
-
-static void note(const char *text, void *state)
-{
-    struct told *told = state;
-
-    told->count++;
-    snprintf(told->text, sizeof(told->text), "%s", text);
-}
-
 /* The defaults, after the environment was read. */
 static struct tracez_config read_config(struct told *told)
 {
-    const struct tracez_environment environment = {note, told};
+    const struct tracez_environment environment = told_begin(told);
     struct tracez_config config;
 
-    *told = (struct told){0};
     tracez_config_init(&config);
     tracez_config_read_environment(&config, &environment);
     return config;
@@ -97,11 +82,8 @@ START_TEST(a_bad_value_is_told_by_name_and_changes_nothing)
 
         struct tracez_config config = read_config(&told);
 
-        ck_assert_msg(told.count == 1, "%s=%s: told %d times", rows[i].name, rows[i].value,
-                      told.count);
-        ck_assert_ptr_eq(strstr(told.text, rows[i].name), told.text);
+        assert_told(&told, rows[i].name, rows[i].reason);
         ck_assert_msg(strstr(told.text, rows[i].value) != NULL, "\"%s\"", told.text);
-        ck_assert_msg(strstr(told.text, rows[i].reason) != NULL, "\"%s\"", told.text);
         assert_defaults(&config);
         tracez_config_read_environment(&config, NULL);
         assert_defaults(&config);
@@ -388,11 +370,6 @@ START_TEST(a_service_that_the_environment_names_is_not_renamed_by_the_program)
     ck_assert_str_eq(config.service_name, "of-the-program");
 }
 END_TEST
-
-static void clear_environment(void)
-{
-    clearenv();
-}
 
 int main(void)
 {
