@@ -160,6 +160,13 @@ def leave(connections):
         connection.close()
 
 
+def end_what_lingers(old, end):
+    """Ends those of the old workers at which something hangs; the others may have left by themselves."""
+    for pid in old:
+        with contextlib.suppress(ProcessLookupError):
+            end(pid)
+
+
 def test_a_worker_of_a_second_configuration_that_is_killed_is_counted(nginx):
     """Its successor finds the places of the first configuration's workers free."""
     nginx.wait_until_gone(nginx.reload())
@@ -176,9 +183,7 @@ def test_an_old_worker_that_is_killed_while_it_leaves_is_counted(nginx):
     """Nobody takes its place."""
     connections = ask_for_what_hangs(nginx)
     old = nginx.reload()
-    for pid in old:
-        with contextlib.suppress(ProcessLookupError):  # nothing hung at this one
-            nginx.kill(pid)
+    end_what_lingers(old, nginx.kill)
     nginx.wait_until_gone(old)
     leave(connections)
 
@@ -189,9 +194,7 @@ def test_what_hung_at_a_worker_that_was_told_to_leave_at_once_is_counted(nginx):
     """TERM, sent to old workers that linger: nobody takes their places either."""
     connections = ask_for_what_hangs(nginx)
     old = nginx.reload()
-    for pid in old:
-        with contextlib.suppress(ProcessLookupError):  # nothing hung at this one
-            os.kill(pid, signal.SIGTERM)
+    end_what_lingers(old, lambda pid: os.kill(pid, signal.SIGTERM))
     nginx.wait_until_gone(old)
     leave(connections)
 
@@ -205,9 +208,7 @@ def test_what_was_in_a_buffer_that_died_with_its_workers_is_counted(nginx, backe
     for _ in range(50):
         client.get(nginx.port["shop"])
     connections = ask_for_what_hangs(nginx)
-    for pid in nginx.reload(spans_max=1000):
-        with contextlib.suppress(ProcessLookupError):  # nothing hung at this one
-            nginx.kill(pid)
+    end_what_lingers(nginx.reload(spans_max=1000), nginx.kill)
     leave(connections)
     backend.start()
     client.get(nginx.port["shop"])

@@ -47,13 +47,19 @@ def assert_each_request_is_one_span(nginx, backend, clients):
     assert ledgers.drops(nginx.settle()) == {}
 
 
+def upgrade_and_retire(nginx, clients):
+    """Until only the new master has workers; returns the old one."""
+    go_on(clients)
+    old = nginx.upgrade()
+    go_on(clients)
+    retire_workers(nginx, old)
+    go_on(clients)
+    return old
+
+
 def test_an_upgrade_under_load_drops_nothing(nginx, backend):
     with Clients(nginx.port["shop"]) as clients:
-        go_on(clients)
-        old = nginx.upgrade()
-        go_on(clients)
-        retire_workers(nginx, old)
-        go_on(clients)
+        old = upgrade_and_retire(nginx, clients)
         nginx.quit_master(old)
         go_on(clients)
 
@@ -62,11 +68,7 @@ def test_an_upgrade_under_load_drops_nothing(nginx, backend):
 
 def test_an_upgrade_that_is_taken_back_under_load_drops_nothing(nginx, backend):
     with Clients(nginx.port["shop"]) as clients:
-        go_on(clients)
-        old = nginx.upgrade()
-        go_on(clients)
-        retire_workers(nginx, old)
-        go_on(clients)
+        old = upgrade_and_retire(nginx, clients)
         nginx.send_signal("HUP", old)
         polling.until("it has workers again", lambda: len(nginx.workers(old)) == 2)
         new, nginx.master = nginx.master, old
