@@ -349,21 +349,18 @@ static enum MHD_Result look(void *state, struct MHD_Connection *connection, cons
 START_TEST(in_the_handler_the_connections_span_is_the_current_one)
 {
     struct tracez_tracer *tracer = tracer_create_default();
-    struct tracez_mhd_config config;
     struct tracez_mhd *tracings[2];
     struct MHD_Daemon *daemons[2];
-    tracez_mhd_config_init(&config);
-    config.tracer = tracer;
 
     /* Two adapters: each connection is looked for in both. */
     for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(tracez_mhd_create(&config, &tracings[i], NULL), TRACEZ_OK);
+        tracings[i] = tracing_create(NULL, tracer);
         daemons[i] = tracez_mhd_start_daemon(tracings[i], NULL, MHD_USE_EPOLL_INTERNAL_THREAD, 0,
                                              NULL, NULL, look, NULL, MHD_OPTION_END);
         ck_assert_ptr_nonnull(daemons[i]);
     }
     for (int i = 0; i < 2; i++) {
-        uint16_t port = MHD_get_daemon_info(daemons[i], MHD_DAEMON_INFO_BIND_PORT)->port;
+        uint16_t port = daemon_port(daemons[i]);
         seen_current = false;
         ck_assert_int_eq(client_ask(port, "GET / HTTP/1.0\r\n\r\n"), 200);
         MHD_stop_daemon(daemons[i]);

@@ -6,6 +6,7 @@
 #include "options.h"
 
 #include "client.h"
+#include "server.h"
 #include "spans.h"
 
 #include <arpa/inet.h>
@@ -199,21 +200,10 @@ static void note_connection(void *state, struct MHD_Connection *connection, void
     ck_assert_ptr_eq(state, &second);
 }
 
-static struct tracez_mhd *tracing_of(struct tracez_tracer *tracer)
-{
-    struct tracez_mhd_config config;
-    struct tracez_mhd *tracing;
-
-    tracez_mhd_config_init(&config);
-    config.tracer = tracer;
-    ck_assert_int_eq(tracez_mhd_create(&config, &tracing, NULL), TRACEZ_OK);
-    return tracing;
-}
-
 START_TEST(a_daemon_that_can_not_be_started_says_so_and_leaves_no_callbacks)
 {
     struct tracez_tracer *tracer = tracer_create_default();
-    struct tracez_mhd *tracing = tracing_of(tracer);
+    struct tracez_mhd *tracing = tracing_create(NULL, tracer);
     struct sockaddr_in address = {.sin_family = AF_INET};
     struct tracez_error error = {0};
     address.sin_addr.s_addr = htonl(0x01020304); /* not ours */
@@ -238,7 +228,7 @@ END_TEST
 START_TEST(what_would_be_served_wrongly_is_not_started)
 {
     struct tracez_tracer *tracer = tracer_create_default();
-    struct tracez_mhd *tracing = tracing_of(tracer);
+    struct tracez_mhd *tracing = tracing_create(NULL, tracer);
     struct tracez_error error = {0};
 
     ck_assert_ptr_null(tracez_mhd_start_daemon(tracing, &error, MHD_USE_EPOLL_INTERNAL_THREAD, 0,
@@ -272,19 +262,17 @@ START_TEST(callbacks_of_the_configuration_are_called_also_without_options)
 {
     struct tracez_tracer *tracer = tracer_create_default();
     struct tracez_mhd_config config;
-    struct tracez_mhd *tracing;
     tracez_mhd_config_init(&config);
-    config.tracer = tracer;
     config.completed = complete;
     config.completed_state = &third;
-    ck_assert_int_eq(tracez_mhd_create(&config, &tracing, NULL), TRACEZ_OK);
+    struct tracez_mhd *tracing = tracing_create(&config, tracer);
 
     for (int i = 0; i < 2; i++) {
         struct MHD_Daemon *daemon =
             tracez_mhd_start_daemon(tracing, NULL, MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL,
                                     handle, &first, MHD_OPTION_END);
         ck_assert_ptr_nonnull(daemon);
-        uint16_t port = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+        uint16_t port = daemon_port(daemon);
         ck_assert_int_eq(client_ask(port, "GET / HTTP/1.0\r\n\r\n"), 200);
         MHD_stop_daemon(daemon);
     }
@@ -299,7 +287,7 @@ END_TEST
 START_TEST(two_daemons_share_a_tracing_only_with_the_same_callbacks)
 {
     struct tracez_tracer *tracer = tracer_create_default();
-    struct tracez_mhd *tracing = tracing_of(tracer);
+    struct tracez_mhd *tracing = tracing_create(NULL, tracer);
     struct tracez_error error = {0};
     struct MHD_Daemon *daemons[2];
 
@@ -308,7 +296,7 @@ START_TEST(two_daemons_share_a_tracing_only_with_the_same_callbacks)
         daemons[i] = tracez_mhd_start_daemon(tracing, &error, MHD_USE_EPOLL_INTERNAL_THREAD, 0,
                                              NULL, NULL, handle, &first, MHD_OPTION_END);
         ck_assert_ptr_nonnull(daemons[i]);
-        uint16_t port = MHD_get_daemon_info(daemons[i], MHD_DAEMON_INFO_BIND_PORT)->port;
+        uint16_t port = daemon_port(daemons[i]);
         ck_assert_int_eq(client_ask(port, "GET / HTTP/1.0\r\n\r\n"), 200);
     }
     ck_assert_ptr_null(tracez_mhd_start_daemon(tracing, &error, MHD_USE_EPOLL_INTERNAL_THREAD, 0,
@@ -316,7 +304,7 @@ START_TEST(two_daemons_share_a_tracing_only_with_the_same_callbacks)
     ck_assert_int_eq(error.result, TRACEZ_BUSY);
     ck_assert_ptr_nonnull(strstr(error.text, "has others already"));
     for (int i = 0; i < 2; i++) {
-        uint16_t port = MHD_get_daemon_info(daemons[i], MHD_DAEMON_INFO_BIND_PORT)->port;
+        uint16_t port = daemon_port(daemons[i]);
         ck_assert_int_eq(client_ask(port, "GET / HTTP/1.0\r\n\r\n"), 200);
     }
     MHD_stop_daemon(daemons[0]);
@@ -331,7 +319,7 @@ END_TEST
 START_TEST(a_daemon_with_most_options_there_are_serves_and_is_traced)
 {
     struct tracez_tracer *tracer = tracer_create_default();
-    struct tracez_mhd *tracing = tracing_of(tracer);
+    struct tracez_mhd *tracing = tracing_create(NULL, tracer);
     struct tracez_error error = {0};
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in address = {.sin_family = AF_INET};

@@ -230,15 +230,12 @@ START_TEST(any_con_cls_is_the_applications_own)
     static const char *const asks[] = {"GET /0 HTTP/1.0\r\n\r\n", "GET /1 HTTP/1.0\r\n\r\n",
                                        "GET /2 HTTP/1.0\r\n\r\n", "GET /3 HTTP/1.0\r\n\r\n"};
     struct tracez_tracer *tracer = tracer_create_default();
-    struct tracez_mhd_config config;
-    tracez_mhd_config_init(&config);
-    config.tracer = tracer;
-    ck_assert_int_eq(tracez_mhd_create(&config, &tracing, NULL), TRACEZ_OK);
+    tracing = tracing_create(NULL, tracer);
     struct MHD_Daemon *daemon = tracez_mhd_start_daemon(
         tracing, NULL, MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle_oddly, NULL,
         MHD_OPTION_NOTIFY_COMPLETED, complete_oddly, &somewhere, MHD_OPTION_END);
     ck_assert_ptr_nonnull(daemon);
-    uint16_t port = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+    uint16_t port = daemon_port(daemon);
 
     for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {
         ck_assert_int_eq(client_ask(port, asks[i]), 200);
@@ -259,15 +256,14 @@ START_TEST(options_without_our_handler_still_make_spans_of_requests)
     struct tracez_tracer *tracer = tracer_create_default();
     struct tracez_mhd_config config;
     tracez_mhd_config_init(&config);
-    config.tracer = tracer;
     config.completed = complete_oddly;
     config.completed_state = &somewhere;
-    ck_assert_int_eq(tracez_mhd_create(&config, &tracing, NULL), TRACEZ_OK);
+    tracing = tracing_create(&config, tracer);
     struct MHD_Daemon *daemon =
         MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle_oddly, NULL,
                          MHD_OPTION_ARRAY, tracez_mhd_options(tracing), MHD_OPTION_END);
     ck_assert_ptr_nonnull(daemon);
-    uint16_t port = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+    uint16_t port = daemon_port(daemon);
 
     ck_assert_int_eq(client_ask(port, "GET /1 HTTP/1.0\r\n\r\n"), 200);
     MHD_stop_daemon(daemon);
@@ -286,15 +282,12 @@ END_TEST
 START_TEST(without_any_handler_a_request_is_refused_and_counted)
 {
     struct tracez_tracer *tracer = tracer_create_default();
-    struct tracez_mhd_config config;
-    tracez_mhd_config_init(&config);
-    config.tracer = tracer;
-    ck_assert_int_eq(tracez_mhd_create(&config, &tracing, NULL), TRACEZ_OK);
+    tracing = tracing_create(NULL, tracer);
     struct MHD_Daemon *daemon =
         MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, tracez_mhd_handler, tracing,
                          MHD_OPTION_ARRAY, tracez_mhd_options(tracing), MHD_OPTION_END);
     ck_assert_ptr_nonnull(daemon);
-    uint16_t port = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+    uint16_t port = daemon_port(daemon);
 
     ck_assert_int_eq(client_ask(port, "GET /1 HTTP/1.0\r\n\r\n"), 0);
     MHD_stop_daemon(daemon);

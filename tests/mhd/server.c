@@ -461,16 +461,35 @@ static struct tracez_tracer *create_tracer(void)
     return tracer_create(&config);
 }
 
-static void create_tracing(struct server *server, const struct server_options *options)
+struct tracez_mhd *tracing_create(const struct tracez_mhd_config *config,
+                                  struct tracez_tracer *tracer)
+{
+    struct tracez_mhd_config own;
+    struct tracez_error error = {0};
+    struct tracez_mhd *tracing;
+
+    tracez_mhd_config_init(&own);
+    if (config != NULL) {
+        own = *config;
+    }
+    own.tracer = tracer;
+    ck_assert_msg(tracez_mhd_create(&own, &tracing, &error) == TRACEZ_OK, "%s", error.text);
+    return tracing;
+}
+
+uint16_t daemon_port(struct MHD_Daemon *daemon)
+{
+    return MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+}
+
+static void set_up_tracing(struct server *server, const struct server_options *options)
 {
     struct tracez_mhd_config config;
-    struct tracez_error error = {0};
 
     tracez_mhd_config_init(&config);
     if (options->config != NULL) {
         config = *options->config;
     }
-    config.tracer = server->tracer;
     if (options->by_hand) {
         config.handler = handle;
         config.handler_state = server;
@@ -479,8 +498,7 @@ static void create_tracing(struct server *server, const struct server_options *o
         config.uri_log = options->has_uri_log ? log_uri : NULL;
         config.uri_log_state = server;
     }
-    ck_assert_msg(tracez_mhd_create(&config, &server->tracing, &error) == TRACEZ_OK, "%s",
-                  error.text);
+    server->tracing = tracing_create(&config, server->tracer);
 }
 
 static struct MHD_Daemon *start_daemon(struct server *server, const struct server_options *options)
@@ -547,9 +565,9 @@ struct server *server_start(const struct server_options *options)
     pthread_cond_init(&server->changed, NULL);
     server->story = open_memstream(&server->story_text, &server->story_bytes);
     server->tracer = create_tracer();
-    create_tracing(server, options);
+    set_up_tracing(server, options);
     server->daemon = start_daemon(server, options);
-    server->port = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+    server->port = daemon_port(server->daemon);
     if (server->mode == SERVER_SELECT) {
         ck_assert_int_eq(pthread_create(&server->loop, NULL, run_loop, server), 0);
     }

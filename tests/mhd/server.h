@@ -36,6 +36,15 @@ enum server_mode {
 
 extern const char *const server_mode_names[SERVER_MODES];
 
+/* ---- For tests that start daemons of their own ----------------------------------------------- */
+
+/* config: the defaults for NULL; its tracer is ignored. */
+struct tracez_mhd *tracing_create(const struct tracez_mhd_config *config,
+                                  struct tracez_tracer *tracer);
+uint16_t daemon_port(struct MHD_Daemon *daemon);
+
+/* ---- The application ------------------------------------------------------------------------- */
+
 struct server;
 
 struct server_options {

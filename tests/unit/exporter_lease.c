@@ -98,6 +98,16 @@ static void worker_end(struct worker *worker)
     tracez_tracer_destroy(worker->tracer);
 }
 
+/* In this order. */
+static void end_all(struct worker *first, struct worker *last, struct backend *backend,
+                    const struct shared *shared)
+{
+    worker_end(first);
+    worker_end(last);
+    backend_stop(backend);
+    unshare_all(shared);
+}
+
 /* ---- A death ------------------------------------------------------------------------------- */
 
 static void read_line(int fd, char *line, size_t line_bytes)
@@ -186,10 +196,7 @@ START_TEST(the_holder_sends_everybodys_spans_and_hears_everybodys_wakes)
     ck_assert_uint_eq(exporter_stats(other.exporter).attempts, 0);
     ck_assert_uint_eq(exporter_stats(holder.exporter).exported, 20);
     ck_assert_uint_eq(backend_accepted_spans(backend), 20);
-    worker_end(&other);
-    worker_end(&holder);
-    backend_stop(backend);
-    unshare_all(&shared);
+    end_all(&other, &holder, backend, &shared);
 }
 END_TEST
 
@@ -212,10 +219,7 @@ START_TEST(one_that_leaves_without_waiting_leaves_its_spans_to_the_next)
     ck_assert_uint_eq(backend_accepted_spans(backend), 30); /* the held ones were never taken */
     ck_assert_uint_eq(books(new.tracer).exported, 30);
     ck_assert_uint_eq(exporter_stats(new.exporter).exported, 30);
-    worker_end(&old);
-    worker_end(&new);
-    backend_stop(backend);
-    unshare_all(&shared);
+    end_all(&old, &new, backend, &shared);
 }
 END_TEST
 
@@ -238,10 +242,7 @@ START_TEST(one_that_waits_leaves_at_once_when_it_may_leave_the_rest)
     ck_assert_uint_eq(books(other.tracer).inflight, 10);
     backend_release(backend, 0);
     wait_settled(holder.tracer, 10);
-    worker_end(&other);
-    worker_end(&holder);
-    backend_stop(backend);
-    unshare_all(&shared);
+    end_all(&other, &holder, backend, &shared);
 }
 END_TEST
 
@@ -261,10 +262,7 @@ START_TEST(the_last_one_counts_what_others_left)
 
     ck_assert_uint_eq(books(last.tracer).dropped[TRACEZ_DROP_SHUTDOWN_DEADLINE], 20);
     ck_assert_uint_eq(books(last.tracer).queued + books(last.tracer).inflight, 0);
-    worker_end(&first);
-    worker_end(&last);
-    backend_stop(backend);
-    unshare_all(&shared);
+    end_all(&first, &last, backend, &shared);
 }
 END_TEST
 
@@ -294,10 +292,7 @@ START_TEST(the_last_one_counts_what_another_lets_go_of_a_moment_after_the_deadli
 
     ck_assert_uint_eq(books(last.tracer).dropped[TRACEZ_DROP_SHUTDOWN_DEADLINE], 20);
     ck_assert_uint_eq(books(last.tracer).queued + books(last.tracer).inflight, 0);
-    worker_end(&first);
-    worker_end(&last);
-    backend_stop(backend);
-    unshare_all(&shared);
+    end_all(&first, &last, backend, &shared);
 }
 END_TEST
 
@@ -336,10 +331,7 @@ START_TEST(each_of_two_has_a_lane_and_hears_its_wakes)
     ck_assert_uint_eq(exporter_stats(one.exporter).exported, 10);
     ck_assert_uint_eq(exporter_stats(two.exporter).exported, 10);
     ck_assert_uint_eq(backend_accepted_spans(backend), 20);
-    worker_end(&two);
-    worker_end(&one);
-    backend_stop(backend);
-    unshare_all(&shared);
+    end_all(&two, &one, backend, &shared);
 }
 END_TEST
 
@@ -363,10 +355,7 @@ START_TEST(one_that_is_alone_reads_all_lanes_and_gives_one_to_who_comes)
     ck_assert_uint_eq(backend_accepted_spans(backend), 30);
     ck_assert_uint_eq(
         exporter_stats(second.exporter).exported + exporter_stats(first.exporter).exported, 30);
-    worker_end(&second);
-    worker_end(&first);
-    backend_stop(backend);
-    unshare_all(&shared);
+    end_all(&second, &first, backend, &shared);
 }
 END_TEST
 
@@ -390,10 +379,7 @@ START_TEST(a_lane_is_given_only_when_nothing_of_it_is_under_way)
     wait_settled(second.tracer, 25);
 
     ck_assert_uint_eq(backend_accepted_spans(backend), 25);
-    worker_end(&second);
-    worker_end(&first);
-    backend_stop(backend);
-    unshare_all(&shared);
+    end_all(&second, &first, backend, &shared);
 }
 END_TEST
 
@@ -413,10 +399,7 @@ START_TEST(the_lane_of_one_that_stops_goes_to_the_other_at_once)
     ck_assert_int_eq(tracez_exporter_stop(one.exporter, 1000, false), TRACEZ_OK);
 
     ck_assert_uint_eq(backend_accepted_spans(backend), 5);
-    worker_end(&two);
-    worker_end(&one);
-    backend_stop(backend);
-    unshare_all(&shared);
+    end_all(&two, &one, backend, &shared);
 }
 END_TEST
 
@@ -435,10 +418,7 @@ START_TEST(the_last_one_counts_what_is_left_in_all_lanes)
     struct tracez_stats stats = books(two.tracer);
     ck_assert_uint_eq(stats.queued + stats.inflight, 0);
     ck_assert_uint_eq(stats.dropped[TRACEZ_DROP_SHUTDOWN_DEADLINE] + stats.exported, 10);
-    worker_end(&two);
-    worker_end(&one);
-    backend_stop(backend);
-    unshare_all(&shared);
+    end_all(&two, &one, backend, &shared);
 }
 END_TEST
 
