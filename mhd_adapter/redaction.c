@@ -9,12 +9,17 @@
 
 #define SEPARATORS " \t,"
 
-static size_t count_keys(const char *text)
+/* The keys of the text; keys may be NULL, to count them. */
+static size_t split(const char *text, struct tracez_text *keys)
 {
     size_t count = 0;
 
     for (text += strspn(text, SEPARATORS); *text != '\0'; text += strspn(text, SEPARATORS)) {
-        text += strcspn(text, SEPARATORS);
+        size_t bytes = strcspn(text, SEPARATORS);
+        if (keys != NULL) {
+            keys[count] = (struct tracez_text){text, bytes};
+        }
+        text += bytes;
         count++;
     }
     return count;
@@ -25,33 +30,23 @@ static bool is_word(struct tracez_text text, const char *word)
     return text.bytes == strlen(word) && strncasecmp(text.text, word, text.bytes) == 0;
 }
 
-static void split(struct tracez_text keys[], size_t count, const char *text)
-{
-    for (size_t i = 0; i < count; i++) {
-        text += strspn(text, SEPARATORS);
-        keys[i] = (struct tracez_text){text, strcspn(text, SEPARATORS)};
-        text += keys[i].bytes;
-    }
-}
-
 /* "all" and "off" stand alone. */
 static enum tracez_result settle(struct redaction *redaction, struct tracez_error *error)
 {
-    bool has_word = false;
+    bool is_alone = redaction->key_count == 1;
 
-    if (redaction->key_count == 1 && is_word(redaction->keys[0], "all")) {
-        redaction->whole = true;
-        redaction->key_count = 0;
-    } else if (redaction->key_count == 1 && is_word(redaction->keys[0], "off")) {
-        redaction->key_count = 0;
-    }
     for (size_t i = 0; i < redaction->key_count; i++) {
-        has_word =
-            has_word || is_word(redaction->keys[i], "all") || is_word(redaction->keys[i], "off");
-    }
-    if (has_word) {
-        return tracez_error_fill(error, TRACEZ_INVALID,
-                                 "redact_query rejected: all and off stand alone, without keys");
+        bool is_all = is_word(redaction->keys[i], "all");
+        bool is_off = is_word(redaction->keys[i], "off");
+        if ((is_all || is_off) && !is_alone) {
+            return tracez_error_fill(error, TRACEZ_INVALID,
+                                     "redact_query rejected: all and off stand alone, without "
+                                     "keys");
+        }
+        if (is_all || is_off) {
+            redaction->whole = is_all;
+            redaction->key_count = 0;
+        }
     }
     return TRACEZ_OK;
 }
@@ -65,7 +60,7 @@ enum tracez_result redaction_init(struct redaction *redaction, const char *text,
         redaction->key_count = TRACEZ_HTTP_REDACTED_KEYS_DEFAULT;
         return TRACEZ_OK;
     }
-    size_t count = count_keys(text);
+    size_t count = split(text, NULL);
     size_t text_bytes = strlen(text) + 1;
     if (count == 0) {
         return tracez_error_fill(error, TRACEZ_INVALID,
@@ -76,7 +71,7 @@ enum tracez_result redaction_init(struct redaction *redaction, const char *text,
     if (keys == NULL) {
         return tracez_error_fill(error, TRACEZ_NO_MEMORY, "no memory for redact_query");
     }
-    split(keys, count, memcpy(keys + count, text, text_bytes));
+    split(memcpy(keys + count, text, text_bytes), keys);
     redaction->memory = keys;
     redaction->keys = keys;
     redaction->key_count = count;
