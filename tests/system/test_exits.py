@@ -80,27 +80,15 @@ def logged(nginx):
     return sorted(int(re.search(r'"GET /(\d+) HTTP', line).group(1)) for line in lines)
 
 
-def last_words(nginx):
-    """(recorded, exported, dropped) as the last process told them."""
-    [line] = nginx.log_lines(r"tracez: of \d+ spans, \d+ were exported and \d+ dropped")
-    return tuple(int(figure) for figure in re.search(r"of (\d+) spans, (\d+) .* (\d+)", line).groups())
-
-
 def counted_at_the_deadline(nginx):
     return sum(int(re.search(r"(\d+) spans", line).group(1))
                for line in nginx.log_lines(r"tracez: \d+ spans dropped \(shutdown_deadline\): "))
 
 
-def lost_with_the_buffer(nginx):
-    """Where the thread of the last process hangs, nobody can say where its spans are."""
-    return sum(int(re.search(r"(\d+) spans", line).group(1)) for line in nginx.log_lines(
-        r"tracez: \d+ spans are lost with the buffer: the exporter's thread hangs"))
-
-
 def leave(nginx, how, requests):
     """Leaves, and sees to the books: (seconds, spans that were not sent)."""
     assert nginx.quit(how=how) == 0
-    recorded, exported, dropped = last_words(nginx)
+    recorded, exported, dropped = nginx.last_words()
     assert recorded == requests
     assert exported == nginx.backend.span_count()
     assert dropped == counted_at_the_deadline(nginx) == requests - exported
@@ -200,7 +188,7 @@ def test_with_a_healthy_backend_nothing_is_lost_on_leaving(backend, how, figure)
         with open_nginx(backend, "30s", interval="1h", **IN_TIME) as nginx:
             ask(nginx, 0, 50)
             assert nginx.quit(how=how) == 0
-            assert last_words(nginx) == (50, 50, 0)
+            assert nginx.last_words() == (50, 50, 0)
             assert backend.span_count() == 50 * (round_ + 1)
             seconds.append(nginx.quit_seconds)
     check_times(figure, "is well", seconds, 0, TERM_SECONDS)
@@ -255,8 +243,8 @@ def reload_and_quit(nginx, wait_for_state):
         asked += wait_for_state(nginx, asked)
         assert nginx.quit() == 0
         assert logged(nginx) == list(range(asked))
-        recorded, exported, dropped = last_words(nginx)
-        assert recorded == asked == exported + dropped + lost_with_the_buffer(nginx)
+        recorded, exported, dropped = nginx.last_words()
+        assert recorded == asked == exported + dropped + nginx.lost_with_the_buffer()
     return asked
 
 

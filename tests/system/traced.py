@@ -107,10 +107,31 @@ class TracedNginx(Nginx):
             wrong.append("%d spans exported, %d received" % (ledger["exported"], received))
         return wrong
 
+    # ---- When it has left ------------------------------------------------------------------------
+
+    def last_words(self):
+        """(recorded, exported, dropped), as the last process told them."""
+        words = re.findall(r"tracez: of (\d+) spans, (\d+) were exported and (\d+) dropped", self.log())
+        assert words, "the last process said nothing"
+        return tuple(int(figure) for figure in words[-1])
+
+    def lost_with_the_buffer(self):
+        """Where the thread of the last process hangs, nobody can say where its spans are."""
+        return sum(int(spans) for spans in re.findall(
+            r"tracez: (\d+) spans are lost with the buffer: the exporter's thread hangs", self.log()))
+
+    def _check_last_words(self):
+        if not re.search(r"\btracez (?!off)\S+;", (self.prefix / "nginx.conf").read_text()):
+            return  # nobody traces, so nobody has anything to say
+        recorded, exported, dropped = self.last_words()
+        assert recorded == exported + dropped + self.lost_with_the_buffer(), self.log_lines("tracez: ")
+
     def __exit__(self, kind, value, trace):
         try:
             if kind is None and self.master is not None:
                 self.settle()
+            elif kind is None:
+                self._check_last_words()
         except BaseException as error:
             super().__exit__(type(error), error, error.__traceback__)
             raise
