@@ -16,21 +16,29 @@
 
 #define SPIN_ROUNDS 64  /* about 2 us */
 #define YIELD_ROUNDS 32 /* only when all shards are taken by writers that do not run */
+#define WRITERS_DEFAULT_MIN 8
 
 static uint32_t round_up(uint32_t value, uint32_t multiple)
 {
     return (value + multiple - 1) / multiple * multiple;
 }
 
+/* As many as can run at once, and some: threads are often more than processors, and one that is
+ * taken off its processor keeps its shard locked meanwhile. */
+static uint32_t writers_here(void)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return processors < WRITERS_DEFAULT_MIN ? WRITERS_DEFAULT_MIN
+           : processors > TRACEZ_SHARDS_MAX ? TRACEZ_SHARDS_MAX
+                                            : (uint32_t)processors;
+}
+
 enum tracez_result collector_plan(const struct tracez_collector_config *config, uint32_t lanes,
                                   struct collector_geometry *geometry, struct tracez_error *error)
 {
     uint32_t spans_max = config->spans_max != 0 ? config->spans_max : COLLECTOR_SPANS_DEFAULT;
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    uint32_t writers = config->writers != 0             ? config->writers
-                       : processors < 1                 ? 1
-                       : processors > TRACEZ_SHARDS_MAX ? TRACEZ_SHARDS_MAX
-                                                        : (uint32_t)processors;
+    uint32_t writers = config->writers != 0 ? config->writers : writers_here();
 
     if (config->name == NULL || config->name[0] == '\0' ||
         strnlen(config->name, COLLECTOR_NAME_BYTES) == COLLECTOR_NAME_BYTES) {

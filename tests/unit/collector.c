@@ -4,6 +4,7 @@
  * and takes only the spans that it wants; draining gives each span out once.
  * Method: full, oversize and unwanted first. Collectors have one shard where an exact order or an
  * exact number of bytes matters. */
+#include "collector.h"
 #include "spans.h"
 
 #include <stdio.h>
@@ -180,6 +181,23 @@ START_TEST(a_span_longer_than_half_a_shard_is_oversize_and_one_below_is_not)
     struct tracez_stats stats = books(tracer);
     ck_assert_uint_eq(stats.dropped[TRACEZ_DROP_OVERSIZE], 1);
     ck_assert_uint_eq(stats.queued, 1);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
+START_TEST(seven_writers_that_stopped_while_they_pushed_cost_no_other_a_span)
+{
+    struct tracez_tracer *tracer = create_small(0, 0);
+    struct tracez_collector *collector = first_collector(tracer);
+
+    ck_assert_uint_ge(collector->geometry.shard_count, 8);
+    for (int i = 0; i < 7; i++) {
+        atomic_store(&collector->shards[i].shard->lock, (uint32_t)i + 2);
+    }
+    spans_pass(tracer, 3);
+
+    ck_assert_uint_eq(books(tracer).queued, 3);
+    ck_assert_uint_eq(books(tracer).dropped[TRACEZ_DROP_QUEUE_FULL], 0);
     tracez_tracer_destroy(tracer);
 }
 END_TEST
@@ -420,6 +438,7 @@ int main(void)
     tcase_add_test(refused, each_of_two_collectors_counts_what_it_refused_itself);
     tcase_add_test(refused, what_a_collector_refused_is_counted_beside_what_the_reader_dropped);
     tcase_add_test(refused, a_span_longer_than_half_a_shard_is_oversize_and_one_below_is_not);
+    tcase_add_test(refused, seven_writers_that_stopped_while_they_pushed_cost_no_other_a_span);
     tcase_add_test(refused, bytes_run_out_before_spans_do_when_spans_are_long);
     tcase_add_test(match, a_span_goes_to_the_first_collector_that_wants_it);
     tcase_add_test(match, a_span_that_no_collector_wants_is_not_kept);

@@ -272,7 +272,8 @@ typedef bool (*tracez_match_fn)(const struct tracez_record *record, void *state)
 struct tracez_collector_config {
     const char *name;   /* copied, up to 63 bytes; unique in the tracer */
     uint32_t spans_max; /* 1 to 16,777,216; 8192 where 0 */
-    uint32_t writers;   /* how many threads or processes write; 1 to 64; the processors where 0 */
+    uint32_t writers;   /* how many threads or processes write; 1 to 64; where 0, the processors,
+                         * and at least 8 */
     enum tracez_match match;
     const char *match_name;
     tracez_match_fn match_fn; /* runs on the request path */
