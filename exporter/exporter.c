@@ -12,8 +12,6 @@
  * later. */
 #include "exporter.h"
 
-#include "answer.h"
-
 #include <limits.h>
 #include <poll.h>
 #include <sched.h>
@@ -35,18 +33,6 @@ uint64_t exporter_now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 }
 
-/* The next window, from *at on, that is leased; NULL after the last one. */
-static struct window *next_leased(struct tracez_exporter *exporter, uint32_t *at)
-{
-    while (*at < exporter->window_count) {
-        struct window *window = &exporter->windows[(*at)++];
-        if (window->is_leased) {
-            return window;
-        }
-    }
-    return NULL;
-}
-
 /* ---- Orders ---------------------------------------------------------------------------------- */
 
 /* Everything unread is due now. */
@@ -55,7 +41,7 @@ static void make_due(struct tracez_exporter *exporter)
     struct window *window;
     uint32_t at = 0;
 
-    while ((window = next_leased(exporter, &at)) != NULL) {
+    while ((window = lanes_next_window(exporter, &at)) != NULL) {
         window_make_due(window);
     }
 }
@@ -98,7 +84,7 @@ static struct batch *find_waiting(struct tracez_exporter *exporter)
     struct window *window;
     uint32_t at = 0;
 
-    while (batch == NULL && (window = next_leased(exporter, &at)) != NULL) {
+    while (batch == NULL && (window = lanes_next_window(exporter, &at)) != NULL) {
         batch = window_find(window, BATCH_WAITING);
     }
     return batch;
@@ -127,23 +113,6 @@ static struct batch *read_due(struct tracez_exporter *exporter, uint64_t now_ns)
     return NULL;
 }
 
-static void send_batch(struct tracez_exporter *exporter, struct batch *batch, uint64_t now_ns)
-{
-    const struct json_writer *body = otlp_body_finish(&batch->body);
-
-    batch->round = retry_begin(&exporter->retry);
-    if (batch->first_sent_ns == 0) {
-        batch->first_sent_ns = now_ns;
-    }
-    if (body != NULL && transport_send(&exporter->transport,
-                                       (struct tracez_text){body->text, body->bytes}, batch)) {
-        batch->state = BATCH_SENT;
-        return;
-    }
-    exporter_note_error(exporter, "no memory for a request");
-    retry_note_failure(&exporter->retry, batch->round, 0, now_ns);
-}
-
 static bool may_send(const struct tracez_exporter *exporter, uint64_t now_ns)
 {
     bool is_late = exporter->orders.stop && now_ns >= exporter->orders.deadline_ns;
@@ -163,100 +132,12 @@ static void send_due(struct tracez_exporter *exporter, uint64_t now_ns)
             break;
         }
         if (batch->state == BATCH_WAITING) {
-            send_batch(exporter, batch, now_ns);
+            attempts_begin(exporter, batch, now_ns);
         }
         /* A large batch takes milliseconds, and there may be a hundred of them. */
         now_ns = exporter_now_ns();
         take_orders(exporter, now_ns);
     }
-}
-
-/* ---- Endings --------------------------------------------------------------------------------- */
-
-static void end_accepted(struct tracez_exporter *exporter, struct batch *batch,
-                         const struct transport_result *result)
-{
-    struct answer answer = answer_read(result->body, result->is_cut, batch->body.spans);
-
-    batch->outcome.exported = batch->body.spans - answer.rejected_spans;
-    batch->outcome.dropped[TRACEZ_DROP_PARTIAL_REJECTED] = answer.rejected_spans;
-    batch->state = BATCH_DONE;
-    retry_note_answer(&exporter->retry);
-    exporter_count_attempt(exporter, result, true, answer.is_malformed, batch->body.bytes);
-}
-
-static void drop(struct batch *batch, enum tracez_drop reason)
-{
-    batch->outcome.dropped[reason] += batch->body.spans;
-    batch->state = BATCH_DONE;
-}
-
-/* When a batch that waits for its next attempt is given up. */
-static uint64_t exhausted_ns(const struct tracez_exporter *exporter, const struct batch *batch)
-{
-    uint64_t elapsed_max_ns = exporter->config.retry_max_elapsed_ms * NS_PER_MS;
-
-    return elapsed_max_ns == 0 ? UINT64_MAX : batch->first_sent_ns + elapsed_max_ns;
-}
-
-static void drop_exhausted(struct tracez_exporter *exporter, uint64_t now_ns)
-{
-    struct window *window;
-    uint32_t at = 0;
-
-    while ((window = next_leased(exporter, &at)) != NULL) {
-        struct batch *batch = window->first;
-        for (; batch != NULL; batch = batch->next) {
-            if (batch->state == BATCH_WAITING && exhausted_ns(exporter, batch) <= now_ns) {
-                drop(batch, TRACEZ_DROP_RETRY_EXHAUSTED);
-            }
-        }
-    }
-}
-
-static void end_attempt(struct tracez_exporter *exporter, const struct transport_result *result,
-                        uint64_t now_ns)
-{
-    struct batch *batch = result->request;
-
-    switch (verdict_of(result->ending, result->status)) {
-    case VERDICT_ACCEPTED:
-        end_accepted(exporter, batch, result);
-        return;
-    case VERDICT_RETRY:
-        batch->state = BATCH_WAITING;
-        retry_note_failure(&exporter->retry, batch->round, result->retry_after_s, now_ns);
-        break;
-    case VERDICT_FINAL:
-        drop(batch, TRACEZ_DROP_REJECTED);
-        retry_note_answer(&exporter->retry);
-        break;
-    }
-    exporter_count_attempt(exporter, result, false, false, 0);
-}
-
-static void settle(struct tracez_exporter *exporter)
-{
-    uint64_t exported = 0;
-    struct window *window;
-    uint32_t at = 0;
-
-    while ((window = next_leased(exporter, &at)) != NULL) {
-        exported += window_settle(window, &exporter->pool);
-    }
-    if (exported > 0) {
-        exporter_count_exported(exporter, exported);
-    }
-}
-
-static void finish_attempts(struct tracez_exporter *exporter, uint64_t now_ns)
-{
-    struct transport_result result;
-
-    while (transport_next(&exporter->transport, &result)) {
-        end_attempt(exporter, &result, now_ns);
-    }
-    settle(exporter);
 }
 
 /* ---- The loop -------------------------------------------------------------------------------- */
@@ -301,22 +182,6 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint64_t first_exhausted_ns(struct tracez_exporter *exporter)
-{
-    uint64_t first_ns = UINT64_MAX;
-    const struct window *window;
-    uint32_t at = 0;
-
-    while ((window = next_leased(exporter, &at)) != NULL) {
-        /* Batches of one window were first sent in its order. */
-        const struct batch *batch = window_find(window, BATCH_WAITING);
-        if (batch != NULL) {
-            first_ns = earlier(first_ns, exhausted_ns(exporter, batch));
-        }
-    }
-    return first_ns;
-}
-
 /* How long nothing is to be done, unless something happens. */
 static int wait_ms(struct tracez_exporter *exporter, uint64_t now_ns)
 {
@@ -338,7 +203,7 @@ static int wait_ms(struct tracez_exporter *exporter, uint64_t now_ns)
     if (exporter->pause_ns > now_ns) {
         until_ns = earlier(until_ns, exporter->pause_ns);
     }
-    until_ns = earlier(until_ns, first_exhausted_ns(exporter));
+    until_ns = earlier(until_ns, attempts_give_up_ns(exporter));
     /* Rounded up: a millisecond early would be a turn for nothing. */
     return until_ns <= now_ns ? 0 : (int)((until_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
 }
@@ -379,12 +244,12 @@ static void turn(struct tracez_exporter *exporter, uint64_t now_ns)
 {
     lanes_take(exporter, now_ns);
     keep_interval(exporter, now_ns);
-    drop_exhausted(exporter, now_ns);
+    attempts_give_up(exporter, now_ns);
     send_due(exporter, now_ns);
-    settle(exporter);
+    attempts_settle(exporter);
     exporter_show_state(exporter);
     listen_and_wait(exporter, now_ns);
-    finish_attempts(exporter, exporter_now_ns());
+    attempts_finish(exporter, exporter_now_ns());
     lanes_let_go(exporter);
 }
 
@@ -419,7 +284,7 @@ static void wind_up(struct tracez_exporter *exporter)
     if (!exporter->orders.keep_rest) {
         take_leases_late(exporter);
     }
-    while ((window = next_leased(exporter, &at)) != NULL) {
+    while ((window = lanes_next_window(exporter, &at)) != NULL) {
         if (exporter->orders.keep_rest) {
             window_abandon(window, &exporter->pool);
         } else {

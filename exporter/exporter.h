@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The exporter as its own files see it. lifecycle.c makes, starts and stops it, on the host's
- * threads; exporter.c is the background thread, lanes.c which lanes it reads; stats.c is where the
- * two sides meet over figures.
+ * threads; exporter.c is the background thread, attempts.c what it sends and what becomes of that,
+ * lanes.c which lanes it reads; stats.c is where the two sides meet over figures.
  *
  * Who may touch what: "shared" is under its lock; "wake_fds" and the configuration never change
  * between create and destroy; all else belongs to the thread while it runs, and to the host's
@@ -71,7 +71,25 @@ static inline bool exporter_is_handing_over(const struct tracez_exporter *export
     return exporter->orders.stop && exporter->orders.keep_rest;
 }
 
+/* ---- attempts.c: by the thread ---- */
+
+/* Sends a batch that waits; or, without memory, notes that as a failure. */
+void attempts_begin(struct tracez_exporter *exporter, struct batch *batch, uint64_t now_ns);
+
+/* Sees to the attempts that have ended. */
+void attempts_finish(struct tracez_exporter *exporter, uint64_t now_ns);
+
+/* Acknowledges what is done. */
+void attempts_settle(struct tracez_exporter *exporter);
+
+/* Drops what has waited for longer than retry_max_elapsed; and when that will be due next. */
+void attempts_give_up(struct tracez_exporter *exporter, uint64_t now_ns);
+uint64_t attempts_give_up_ns(struct tracez_exporter *exporter);
+
 /* ---- lanes.c: by the thread ---- */
+
+/* The next window, from *at on, that is leased; NULL after the last one. */
+struct window *lanes_next_window(struct tracez_exporter *exporter, uint32_t *at);
 
 /* Does this exporter read the lane? */
 bool lanes_hold(const struct tracez_exporter *exporter, uint32_t lane);

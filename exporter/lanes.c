@@ -23,6 +23,17 @@ bool lanes_hold(const struct tracez_exporter *exporter, uint32_t lane)
     return exporter->windows[(size_t)lane * exporter->collector_count].is_leased;
 }
 
+struct window *lanes_next_window(struct tracez_exporter *exporter, uint32_t *at)
+{
+    while (*at < exporter->window_count) {
+        struct window *window = &exporter->windows[(*at)++];
+        if (window->is_leased) {
+            return window;
+        }
+    }
+    return NULL;
+}
+
 /* ---- Taking ---------------------------------------------------------------------------------- */
 
 static bool take_window(struct tracez_exporter *exporter, struct window *window)
