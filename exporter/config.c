@@ -6,6 +6,7 @@
 #include "endpoint.h"
 #include "header.h"
 #include "otlp.h"
+#include "pace.h"
 #include "refusal.h"
 
 #include <fcntl.h>
@@ -13,7 +14,6 @@
 
 #define KIB 1024U
 #define MIB (1024U * 1024U)
-#define HOUR_MS 3600000U
 
 void tracez_exporter_config_init_bytes(struct tracez_exporter_config *config, size_t struct_bytes)
 {
@@ -50,8 +50,8 @@ static enum tracez_result check_ranges(const struct tracez_exporter_config *conf
         uint32_t min;
         uint32_t max;
     } ranges[] = {
-        {"interval_ms", config->interval_ms, 10, HOUR_MS},
-        {"batch_size", config->batch_size, 1, 65536},
+        {"interval_ms", config->interval_ms, INTERVAL_MS_MIN, INTERVAL_MS_MAX},
+        {"batch_size", config->batch_size, BATCH_SIZE_MIN, BATCH_SIZE_MAX},
         {"max_batch_bytes", config->max_batch_bytes, 64 * KIB, 64 * MIB},
         {"connections", config->connections, 1, 100},
         {"keepalive_timeout_ms", config->keepalive_timeout_ms, 1000, HOUR_MS},
@@ -112,6 +112,7 @@ enum tracez_result exporter_config_take(struct tracez_exporter_config *copy,
                       (int)copy->endpoint_form);
     }
     if ((result = check_ranges(copy, error)) != TRACEZ_OK ||
+        (result = paces_check(copy, error)) != TRACEZ_OK ||
         (result = check_wake_fds(copy->wake_fds, error)) != TRACEZ_OK ||
         (result = headers_check(copy->headers, copy->header_count, error)) != TRACEZ_OK ||
         (result = header_list_check(copy->header_list, copy->header_count, error)) != TRACEZ_OK ||

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HOUR_MS 3600000U
 #define SENTENCE_BYTES 400
 
 static void tell(const struct tracez_environment *environment, const char *name, const char *why)
@@ -108,10 +107,10 @@ void tracez_exporter_config_read_environment(struct tracez_exporter_config *conf
     NUMBER("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", 1, HOUR_MS, &config->timeout_ms);
     NUMBER("TRACEZ_EXPORTER_TIMEOUT_MS", 1, HOUR_MS, &config->timeout_ms);
     NUMBER("TRACEZ_EXPORTER_CONNECT_TIMEOUT_MS", 1, HOUR_MS, &config->connect_timeout_ms);
-    NUMBER("OTEL_BSP_SCHEDULE_DELAY", 10, HOUR_MS, &config->interval_ms);
-    NUMBER("TRACEZ_EXPORTER_INTERVAL_MS", 10, HOUR_MS, &config->interval_ms);
-    NUMBER("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 1, 65536, &config->batch_size);
-    NUMBER("TRACEZ_EXPORTER_BATCH_SIZE", 1, 65536, &config->batch_size);
+    NUMBER("OTEL_BSP_SCHEDULE_DELAY", INTERVAL_MS_MIN, INTERVAL_MS_MAX, &config->interval_ms);
+    NUMBER("TRACEZ_EXPORTER_INTERVAL_MS", INTERVAL_MS_MIN, INTERVAL_MS_MAX, &config->interval_ms);
+    NUMBER("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH_SIZE_MIN, BATCH_SIZE_MAX, &config->batch_size);
+    NUMBER("TRACEZ_EXPORTER_BATCH_SIZE", BATCH_SIZE_MIN, BATCH_SIZE_MAX, &config->batch_size);
     NUMBER("TRACEZ_EXPORTER_CONNECTIONS", 1, 100, &config->connections);
     NUMBER("TRACEZ_EXPORTER_SHUTDOWN_TIMEOUT_MS", 0, HOUR_MS, &config->shutdown_timeout_ms);
 #undef NUMBER

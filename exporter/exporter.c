@@ -4,9 +4,10 @@
  * tries for the leases that it lacks, sends what is due, waits for something to happen, and
  * acknowledges what ended.
  *
- * A batch leaves when batch_size spans wait, when the interval is over, when a shard is half full,
- * or when the host flushes or stops. New batches are made only when they can leave at once: while
- * the backend is slow or down, spans stay in the collector, which is the one queue.
+ * A batch leaves when batch_size spans of a collector wait, when its interval is over, when a shard
+ * is half full, or when the host flushes or stops. New batches are made only when they can leave at
+ * once: while the backend is slow or down, spans stay in the collector, which is the one queue.
+ * Where several collectors have something due, each has its turn.
  *
  * The thread never prints, never logs, handles no signal; when memory runs out it tries again
  * later. */
@@ -73,9 +74,8 @@ static bool is_due(const struct tracez_exporter *exporter, const struct window *
     }
     uint64_t unread = tracez_lane_unread(window->lane);
     return unread > 0 && window->count < WINDOW_BATCHES_MAX &&
-           (window->due_spans > 0 || exporter->orders.stop ||
-            unread >= exporter->config.batch_size || unread >= window->half_spans ||
-            tracez_lane_is_pressed(window->lane));
+           (window->due_spans > 0 || exporter->orders.stop || unread >= window->pace->batch_size ||
+            unread >= window->half_spans || tracez_lane_is_pressed(window->lane));
 }
 
 static struct batch *find_waiting(struct tracez_exporter *exporter)
@@ -103,7 +103,7 @@ static struct batch *read_due(struct tracez_exporter *exporter, uint64_t now_ns)
             continue;
         }
         struct batch *batch =
-            window_read(window, &exporter->pool, &exporter->envelopes, exporter->config.batch_size);
+            window_read(window, &exporter->pool, &exporter->envelopes, window->pace->batch_size);
         if (batch == NULL) {
             exporter->pause_ns = now_ns + MEMORY_PAUSE_MS * NS_PER_MS;
             exporter_note_error(exporter, "no memory for a batch");
@@ -182,6 +182,16 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static uint64_t first_tick_ns(const struct tracez_exporter *exporter)
+{
+    uint64_t first_ns = UINT64_MAX;
+
+    for (uint32_t i = 0; i < exporter->collector_count; i++) {
+        first_ns = earlier(first_ns, exporter->paces[i].tick_ns);
+    }
+    return first_ns;
+}
+
 /* How long nothing is to be done, unless something happens. */
 static int wait_ms(struct tracez_exporter *exporter, uint64_t now_ns)
 {
@@ -194,7 +204,7 @@ static int wait_ms(struct tracez_exporter *exporter, uint64_t now_ns)
         until_ns = earlier(until_ns, exporter->lease_ns);
     }
     if (exporter->leased > 0) {
-        until_ns = earlier(until_ns, exporter->tick_ns);
+        until_ns = earlier(until_ns, first_tick_ns(exporter));
     }
     if (exporter->retry.failures > 0 && !exporter->retry.is_probing &&
         !exporter_is_handing_over(exporter) && has_work(exporter)) {
@@ -208,16 +218,29 @@ static int wait_ms(struct tracez_exporter *exporter, uint64_t now_ns)
     return until_ns <= now_ns ? 0 : (int)((until_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
 }
 
-static void keep_interval(struct tracez_exporter *exporter, uint64_t now_ns)
+/* Begins the intervals that are over anew; all that waits in their collectors is due. */
+static void keep_intervals(struct tracez_exporter *exporter, uint64_t now_ns)
 {
-    if (now_ns < exporter->tick_ns) {
+    struct window *window;
+    uint32_t at = 0;
+
+    if (now_ns < first_tick_ns(exporter)) {
         return;
     }
-    exporter->tick_ns = now_ns + exporter->config.interval_ms * NS_PER_MS;
     if (!has_work(exporter)) {
         batch_pool_trim(&exporter->pool, POOL_IDLE_BATCHES);
     }
-    make_due(exporter);
+    while ((window = lanes_next_window(exporter, &at)) != NULL) {
+        if (window->pace->tick_ns <= now_ns) {
+            window_make_due(window);
+        }
+    }
+    for (uint32_t i = 0; i < exporter->collector_count; i++) {
+        struct pace *pace = &exporter->paces[i];
+        if (pace->tick_ns <= now_ns) {
+            pace->tick_ns = now_ns + pace->interval_ns;
+        }
+    }
 }
 
 /* Only the holder of a lane listens to it: the others would take its wake-ups away. */
@@ -243,7 +266,7 @@ static void listen_and_wait(struct tracez_exporter *exporter, uint64_t now_ns)
 static void turn(struct tracez_exporter *exporter, uint64_t now_ns)
 {
     lanes_take(exporter, now_ns);
-    keep_interval(exporter, now_ns);
+    keep_intervals(exporter, now_ns);
     attempts_give_up(exporter, now_ns);
     send_due(exporter, now_ns);
     attempts_settle(exporter);
@@ -319,7 +342,9 @@ void *exporter_run(void *state)
 
     use_all_processors();
     pthread_setname_np(pthread_self(), "tracez");
-    exporter->tick_ns = exporter_now_ns() + exporter->config.interval_ms * NS_PER_MS;
+    for (uint32_t i = 0; i < exporter->collector_count; i++) {
+        exporter->paces[i].tick_ns = exporter_now_ns() + exporter->paces[i].interval_ns;
+    }
     for (;;) {
         uint64_t now_ns = exporter_now_ns();
         take_orders(exporter, now_ns);

@@ -10,6 +10,7 @@
 #ifndef TRACEZ_EXPORTER_EXPORTER_H
 #define TRACEZ_EXPORTER_EXPORTER_H
 
+#include "pace.h"
 #include "retry.h"
 #include "transport.h"
 #include "window.h"
@@ -48,6 +49,7 @@ struct tracez_exporter {
     struct envelopes envelopes;
     struct batch_pool pool;
     struct window windows[TRACEZ_LANES_MAX * TRACEZ_COLLECTORS_MAX]; /* lane by lane */
+    struct pace paces[TRACEZ_COLLECTORS_MAX];
     uint32_t window_count;
     uint32_t collector_count; /* windows of a lane */
     uint32_t lane_count;
@@ -56,7 +58,6 @@ struct tracez_exporter {
     uint32_t leased;               /* of windows */
     uint32_t next_window;          /* to look for due spans: none is starved */
     uint64_t lease_ns;             /* when to try for further leases */
-    uint64_t tick_ns;              /* when the interval is over */
     uint64_t pause_ns;             /* no memory: no new batch before */
 };
 

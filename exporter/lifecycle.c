@@ -70,6 +70,7 @@ static void find_lanes(struct tracez_exporter *exporter, struct tracez_tracer *t
         tracez_collector_stats_init(&stats);
         tracez_collector_stats(collector, &stats);
         window->collector = collector;
+        window->pace = &exporter->paces[i % exporter->collector_count];
         window->lane = tracez_collector_lane(collector, i / exporter->collector_count);
         window->half_spans = (stats.spans_max / exporter->lane_count + 1) / 2;
     }
@@ -79,7 +80,7 @@ static void find_lanes(struct tracez_exporter *exporter, struct tracez_tracer *t
 static void set_wake(struct tracez_exporter *exporter, tracez_wake_fn wake_fn)
 {
     for (uint32_t i = 0; i < exporter->collector_count; i++) {
-        tracez_collector_on_batch(exporter->windows[i].collector, exporter->config.batch_size,
+        tracez_collector_on_batch(exporter->windows[i].collector, exporter->paces[i].batch_size,
                                   wake_fn, exporter);
     }
 }
@@ -121,11 +122,13 @@ static uint64_t random_seed(void)
 /* A half-made exporter is freed by destroy. */
 static enum tracez_result make(struct tracez_exporter *exporter,
                                const struct tracez_exporter_config *config,
-                               struct tracez_error *error)
+                               struct tracez_tracer *tracer, struct tracez_error *error)
 {
-    enum tracez_result result = transport_init(&exporter->transport, config, OTLP_PATH, error);
+    enum tracez_result result;
 
-    if (result != TRACEZ_OK) {
+    find_lanes(exporter, tracer);
+    if ((result = paces_init(exporter->paces, config, tracer, error)) != TRACEZ_OK ||
+        (result = transport_init(&exporter->transport, config, OTLP_PATH, error)) != TRACEZ_OK) {
         return result;
     }
     exporter->config = exporter->transport.config;
@@ -167,8 +170,7 @@ enum tracez_result tracez_exporter_create(const struct tracez_exporter_config *c
     if (created == NULL) {
         return refuse(error, TRACEZ_NO_MEMORY, "exporter: no memory");
     }
-    find_lanes(created, tracer);
-    result = make(created, &checked, error);
+    result = make(created, &checked, tracer, error);
     if (result != TRACEZ_OK) {
         free_exporter(created);
         return result;

@@ -66,6 +66,8 @@ enum tracez_result transport_init(struct transport *transport,
     transport->config.headers = NULL;
     transport->config.header_count = 0;
     transport->config.header_list = NULL;
+    transport->config.paces = NULL;
+    transport->config.pace_count = 0;
     transport->config.endpoint = NULL;
 
     enum tracez_result result =

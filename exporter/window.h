@@ -8,12 +8,14 @@
 #define TRACEZ_EXPORTER_WINDOW_H
 
 #include "batch.h"
+#include "pace.h"
 
 #define WINDOW_BATCHES_MAX 128 /* done ones that wait for a slow one included */
 
 struct window {
     struct tracez_lane *lane; /* borrowed, as its collector */
     struct tracez_collector *collector;
+    struct pace *pace; /* the collector's; borrowed */
     bool is_leased;
     bool is_leaving; /* another process wants it: nothing more is read */
     struct batch *first;

@@ -40,6 +40,8 @@ enum MHD_Result handle(void *, struct MHD_Connection *, const char *, const char
 void completed(void *, struct MHD_Connection *, void **, enum MHD_RequestTerminationCode);
 """
 AROUND_BODY = """
+extern struct tracez_config config;
+extern struct tracez_exporter_config destination;
 extern struct tracez_tracer *tracer;
 extern struct tracez_error error;
 extern CURL *easy;

@@ -30,6 +30,13 @@ struct tracez_header {
     const char *value;
 };
 
+/* Of a collector that is not sent as the others are: errors every second, the rest every five. */
+struct tracez_collector_pace {
+    const char *collector; /* its name */
+    uint32_t interval_ms;  /* 0: the exporter's; both in its ranges */
+    uint32_t batch_size;   /* likewise */
+};
+
 struct tracez_exporter_config {
     size_t struct_bytes; /* set by tracez_exporter_config_init */
 
@@ -41,8 +48,10 @@ struct tracez_exporter_config {
     const char *header_list; /* further ones: "name=value,name=value", values percent-encoded, 16
                                 KiB; or NULL */
 
-    uint32_t interval_ms;          /* a batch leaves at the latest after: 5000; 10 to 3,600,000 */
-    uint32_t batch_size;           /* spans a batch: 512; 1 to 65,536 */
+    uint32_t interval_ms; /* a batch leaves at the latest after: 5000; 10 to 3,600,000 */
+    uint32_t batch_size;  /* spans a batch: 512; 1 to 65,536 */
+    const struct tracez_collector_pace *paces; /* of some collectors; none has two */
+    size_t pace_count;
     uint32_t max_batch_bytes;      /* one request body: 4 MiB; 64 KiB to 64 MiB */
     uint32_t connections;          /* requests in flight: 10; 1 to 100 */
     uint32_t keepalive_timeout_ms; /* connections idle for longer are not used again: 90,000 */
