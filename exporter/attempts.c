@@ -9,16 +9,34 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-void attempts_begin(struct tracez_exporter *exporter, struct batch *batch, uint64_t now_ns)
+/* A batch's body as it goes out, the same at each attempt. Its text is NULL: no memory. */
+static struct tracez_text wire_text(struct tracez_exporter *exporter, struct batch *batch)
 {
     const struct json_writer *body = otlp_body_finish(&batch->body);
+    struct gzip_body *compressed = &batch->compressed;
+
+    if (body == NULL) {
+        return (struct tracez_text){NULL, 0};
+    }
+    const struct tracez_text text = {body->text, body->bytes};
+    if (exporter->config.compression == TRACEZ_COMPRESSION_NONE) {
+        return text;
+    }
+    if (compressed->bytes == 0 && !gzip_compress(&exporter->gzip, text, compressed)) {
+        return (struct tracez_text){NULL, 0};
+    }
+    return (struct tracez_text){compressed->text, compressed->bytes};
+}
+
+void attempts_begin(struct tracez_exporter *exporter, struct batch *batch, uint64_t now_ns)
+{
+    const struct tracez_text text = wire_text(exporter, batch);
 
     batch->round = retry_begin(&exporter->retry);
     if (batch->first_sent_ns == 0) {
         batch->first_sent_ns = now_ns;
     }
-    if (body != NULL && transport_send(&exporter->transport,
-                                       (struct tracez_text){body->text, body->bytes}, batch)) {
+    if (text.text != NULL && transport_send(&exporter->transport, text, batch)) {
         batch->state = BATCH_SENT;
         return;
     }

@@ -9,6 +9,7 @@
 static void destroy(struct batch *batch)
 {
     otlp_body_deinit(&batch->body);
+    gzip_body_deinit(&batch->compressed);
     free(batch);
 }
 
@@ -26,6 +27,7 @@ struct batch *batch_take(struct batch_pool *pool)
     pool->first = batch->next;
     pool->count--;
     otlp_body_clear(&batch->body);
+    batch->compressed.bytes = 0;
     batch->next = NULL;
     batch->state = BATCH_WAITING;
     batch->outcome = (struct tracez_outcome){0};

@@ -6,6 +6,7 @@
 #ifndef TRACEZ_EXPORTER_BATCH_H
 #define TRACEZ_EXPORTER_BATCH_H
 
+#include "gzip.h"
 #include "otlp.h"
 
 enum batch_state {
@@ -18,6 +19,7 @@ struct batch {
     struct batch *next; /* in its window, or in the pool */
     enum batch_state state;
     struct otlp_body body;
+    struct gzip_body compressed; /* the same, once it is needed so */
     struct tracez_mark mark;
     struct tracez_outcome outcome;
     uint32_t round;         /* of the last attempt: retry.h */

@@ -21,6 +21,7 @@ void tracez_exporter_config_init_bytes(struct tracez_exporter_config *config, si
         .struct_bytes = struct_bytes,
         .endpoint = "http://localhost:4318",
         .format = TRACEZ_FORMAT_OTLP,
+        .compression = TRACEZ_COMPRESSION_NONE,
         .interval_ms = 5000,
         .batch_size = 512,
         .max_batch_bytes = 4 * MIB,
@@ -105,6 +106,11 @@ enum tracez_result exporter_config_take(struct tracez_exporter_config *copy,
     if (copy->format != TRACEZ_FORMAT_OTLP) {
         return refuse(error, TRACEZ_INVALID, "format %d rejected: one of enum tracez_format",
                       (int)copy->format);
+    }
+    if (copy->compression > TRACEZ_COMPRESSION_GZIP) {
+        return refuse(error, TRACEZ_INVALID,
+                      "compression %d rejected: one of enum tracez_compression",
+                      (int)copy->compression);
     }
     if (copy->endpoint_form > TRACEZ_ENDPOINT_BASE) {
         return refuse(error, TRACEZ_INVALID,

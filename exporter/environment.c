@@ -59,6 +59,23 @@ static void read_headers(struct tracez_exporter_config *config, const char *name
     config->header_list = text;
 }
 
+static void read_compression(struct tracez_exporter_config *config, const char *name,
+                             const struct tracez_environment *environment)
+{
+    const char *text = tracez_environment_text(name);
+
+    if (text == NULL) {
+        return;
+    }
+    if (strcmp(text, "gzip") == 0) {
+        config->compression = TRACEZ_COMPRESSION_GZIP;
+    } else if (strcmp(text, "none") == 0) {
+        config->compression = TRACEZ_COMPRESSION_NONE;
+    } else {
+        tracez_environment_ignore(environment, name, "none or gzip");
+    }
+}
+
 /* What OpenTelemetry has and this version has not: only one value of each, if any, is fine. */
 static void refuse_others(const struct tracez_environment *environment)
 {
@@ -71,8 +88,6 @@ static void refuse_others(const struct tracez_environment *environment)
          "spans go out as OTLP; OTEL_SDK_DISABLED=true ends tracing"},
         {"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "tracez speaks http/json"},
         {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "tracez speaks http/json"},
-        {"OTEL_EXPORTER_OTLP_COMPRESSION", "none", "bodies are not compressed"},
-        {"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none", "bodies are not compressed"},
         {"OTEL_EXPORTER_OTLP_CERTIFICATE", NULL, "the system's authorities are trusted"},
         {"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", NULL, "the system's authorities are trusted"},
         {"OTEL_EXPORTER_OTLP_CLIENT_KEY", NULL, "there are no client certificates"},
@@ -100,6 +115,9 @@ void tracez_exporter_config_read_environment(struct tracez_exporter_config *conf
     read_headers(config, "OTEL_EXPORTER_OTLP_HEADERS", environment);
     read_headers(config, "OTEL_EXPORTER_OTLP_TRACES_HEADERS", environment);
     read_headers(config, "TRACEZ_EXPORTER_HEADERS", environment);
+    read_compression(config, "OTEL_EXPORTER_OTLP_COMPRESSION", environment);
+    read_compression(config, "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", environment);
+    read_compression(config, "TRACEZ_EXPORTER_COMPRESSION", environment);
 
 #define NUMBER(name, min, max, value) tracez_environment_number(environment, name, min, max, value)
     NUMBER("OTEL_BSP_EXPORT_TIMEOUT", 1, HOUR_MS, &config->timeout_ms);

@@ -48,6 +48,7 @@ struct tracez_exporter {
     struct retry retry;
     struct envelopes envelopes;
     struct batch_pool pool;
+    struct gzip gzip;
     struct window windows[TRACEZ_LANES_MAX * TRACEZ_COLLECTORS_MAX]; /* lane by lane */
     struct pace paces[TRACEZ_COLLECTORS_MAX];
     uint32_t window_count;

@@ -150,6 +150,7 @@ static void free_exporter(struct tracez_exporter *exporter)
     transport_deinit(&exporter->transport);
     envelopes_deinit(&exporter->envelopes);
     batch_pool_trim(&exporter->pool, 0);
+    gzip_deinit(&exporter->gzip);
     close_wake_fds(exporter);
     free(exporter);
 }

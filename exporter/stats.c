@@ -35,6 +35,7 @@ void exporter_count_attempt(struct tracez_exporter *exporter, const struct trans
     if (is_accepted) {
         stats->batches++;
         stats->body_bytes += body_bytes;
+        stats->wire_bytes += result->sent_bytes;
         stats->last_success_unix_ns = unix_ns();
     } else {
         stats->failed_attempts++;

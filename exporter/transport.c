@@ -40,7 +40,9 @@ static bool add_headers(struct transport *transport, const struct tracez_exporte
     char line[HEADER_LINE_BYTES_MAX];
     /* Without "Expect:" libcurl waits a second for permission to send more than 1 MB. */
     bool is_added = add_header(&transport->headers, "Content-Type: application/json") &&
-                    add_header(&transport->headers, "Expect:");
+                    add_header(&transport->headers, "Expect:") &&
+                    (config->compression == TRACEZ_COMPRESSION_NONE ||
+                     add_header(&transport->headers, "Content-Encoding: gzip"));
 
     for (size_t i = 0; i < config->header_count && is_added; i++) {
         header_format(&config->headers[i], line);
@@ -273,6 +275,7 @@ bool transport_send(struct transport *transport, struct tracez_text body, void *
     transfer->kept_bytes = 0;
     transfer->read_bytes = 0;
     transfer->header_bytes = 0;
+    transfer->sent_bytes = body.bytes;
     transfer->is_head_whole = false;
     transfer->is_cut = false;
     if (curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body.text) != CURLE_OK ||
@@ -397,6 +400,7 @@ static void read_result(const struct transfer *transfer, CURLcode code,
         .body = {transfer->kept, transfer->kept_bytes},
         .is_cut = transfer->is_cut || code != CURLE_OK,
         .connections_opened = (uint32_t)connections,
+        .sent_bytes = transfer->sent_bytes,
     };
     describe(transfer->easy, code, result);
 }

@@ -27,6 +27,7 @@ struct transfer {
     size_t kept_capacity;
     size_t read_bytes; /* of the body, kept or not */
     size_t header_bytes;
+    size_t sent_bytes; /* of the request's body */
     bool is_head_whole;
     bool is_cut; /* not all of it was kept, or it was aborted */
 };
@@ -54,6 +55,7 @@ struct transport_result {
     struct tracez_text body; /* valid until the next send, next or close */
     bool is_cut;             /* the body is only the beginning */
     uint32_t connections_opened;
+    size_t sent_bytes; /* the body's */
     char text[128]; /* "HTTP 503", "connection refused" */
 };
 

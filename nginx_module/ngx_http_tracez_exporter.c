@@ -21,6 +21,8 @@ typedef struct {
 
 static char *ngx_http_tracez_exporter_setting(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static char *ngx_http_tracez_exporter_compression(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset);
 static char *ngx_http_tracez_exporter_endpoint(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, size_t offset);
 static char *ngx_http_tracez_exporter_format(ngx_conf_t *cf,
@@ -50,6 +52,8 @@ static ngx_http_tracez_setting_t  ngx_http_tracez_settings[] = {
     { ngx_string("format"), 1, ngx_http_tracez_exporter_format, 0 },
 
     { ngx_string("header"), 2, ngx_http_tracez_exporter_header, 0 },
+
+    { ngx_string("compression"), 1, ngx_http_tracez_exporter_compression, 0 },
 
     { ngx_string("interval"), 1, ngx_http_tracez_exporter_msec,
       ngx_http_tracez_offset(interval_ms) },
@@ -215,6 +219,28 @@ ngx_http_tracez_exporter_setting(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return rv;
+}
+
+
+static char *
+ngx_http_tracez_exporter_compression(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "gzip") == 0) {
+        tmcf->exporter_config.compression = TRACEZ_COMPRESSION_GZIP;
+
+    } else if (ngx_strcmp(value[1].data, "none") == 0) {
+        tmcf->exporter_config.compression = TRACEZ_COMPRESSION_NONE;
+
+    } else {
+        return ngx_http_tracez_exporter_refuse(cf, "\"none\" or \"gzip\"");
+    }
+
+    return NGX_CONF_OK;
 }
 
 

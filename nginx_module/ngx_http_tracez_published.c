@@ -151,6 +151,7 @@ ngx_http_tracez_add_place(struct tracez_exporter_stats *sum,
     sum->malformed_responses += stats->malformed_responses;
     sum->exported += stats->exported;
     sum->body_bytes += stats->body_bytes;
+    sum->wire_bytes += stats->wire_bytes;
     sum->connections_opened += stats->connections_opened;
 
     sum->last_success_unix_ns = ngx_max(sum->last_success_unix_ns,

@@ -183,12 +183,14 @@ ngx_http_tracez_print_json_exporter(ngx_http_tracez_page_t *page)
                           "\",\"batches\":%uL,\"attempts\":%uL,"
                           "\"failed_attempts\":%uL,"
                           "\"malformed_responses\":%uL,\"exported\":%uL,"
-                          "\"body_bytes\":%uL,\"connections_opened\":%uL,"
+                          "\"body_bytes\":%uL,\"wire_bytes\":%uL,"
+                          "\"connections_opened\":%uL,"
                           "\"last_success_unix_ns\":%uL,"
                           "\"down_since_unix_ns\":%uL,\"last_error\":\"",
                           stats->batches, stats->attempts,
                           stats->failed_attempts, stats->malformed_responses,
                           stats->exported, stats->body_bytes,
+                          stats->wire_bytes,
                           stats->connections_opened,
                           stats->last_success_unix_ns,
                           stats->down_since_unix_ns);

@@ -54,7 +54,7 @@ size_t backend_unanswered_max(struct backend *backend); /* at any one time */
 void backend_wait_requests(struct backend *backend, size_t count);
 
 /* The head (request line and headers) and body of a request that was received; both live until
- * stop and end in a NUL. */
+ * stop and end in a NUL; a compressed body is given as it was before. */
 const char *backend_head(struct backend *backend, size_t index);
 const char *backend_body(struct backend *backend, size_t index);
 uint64_t backend_arrival_ns(struct backend *backend, size_t index); /* monotonic clock */

@@ -361,7 +361,31 @@ START_TEST(one_connection_carries_many_batches)
     ck_assert_uint_eq(end.stats.connections_opened, 1);
     ck_assert_uint_eq(end.stats.batches, 50);
     ck_assert_uint_gt(end.stats.body_bytes, 500 * 150);
+    ck_assert_uint_eq(end.stats.wire_bytes, end.stats.body_bytes);
     ck_assert_str_eq(end.stats.last_error, "");
+}
+END_TEST
+
+START_TEST(a_compressed_batch_says_so_and_is_the_same_at_each_attempt)
+{
+    struct exporting exporting = exporting_init(STEPS({.status = 503}, {.action = BACKEND_CLOSE}));
+    exporting.config.compression = TRACEZ_COMPRESSION_GZIP;
+    exporting.config.batch_size = 100;
+    exporting.config.connections = 1;
+    exporting_start(&exporting);
+
+    exporting_flush_spans(&exporting, 250);
+    wait_settled(exporting.tracer, 250);
+
+    for (size_t i = 0; i < backend_request_count(exporting.backend); i++) {
+        assert_header(backend_head(exporting.backend, i), "\r\nContent-Encoding: gzip\r\n");
+    }
+    ck_assert(strcmp(backend_body(exporting.backend, 0), backend_body(exporting.backend, 2)) == 0);
+    struct exporting_end end = exporting_end(&exporting);
+    ck_assert_uint_eq(end.accepted, 250);
+    ck_assert_uint_eq(end.stats.exported, 250);
+    ck_assert_uint_gt(end.stats.body_bytes, 250 * 150);
+    ck_assert_uint_lt(end.stats.wire_bytes, end.stats.body_bytes / 2);
 }
 END_TEST
 
@@ -433,6 +457,7 @@ int main(void)
     tcase_add_test(reasons, every_collector_of_a_tracer_is_emptied);
     tcase_add_test(wire, a_batch_is_one_post_request_with_the_configured_headers);
     tcase_add_test(wire, one_connection_carries_many_batches);
+    tcase_add_test(wire, a_compressed_batch_says_so_and_is_the_same_at_each_attempt);
     tcase_add_test(wire, user_and_password_go_to_the_backend_and_nowhere_else);
     tcase_add_test(wire, proxies_of_the_environment_are_not_used);
     return run_suite(suite);

@@ -133,6 +133,16 @@ START_TEST(an_unknown_format_is_refused)
 }
 END_TEST
 
+START_TEST(an_unknown_compression_is_refused)
+{
+    struct tracez_exporter_config config = defaults();
+
+    config.compression = (enum tracez_compression)2;
+
+    assert_refused(&config, "compression 2 rejected: one of enum tracez_compression");
+}
+END_TEST
+
 START_TEST(a_bad_endpoint_and_a_bad_header_are_refused_too)
 {
     const struct tracez_header header = {"Host", "x"};
@@ -180,6 +190,7 @@ START_TEST(defaults_are_what_the_header_says)
 
     assert_taken(&config);
     ck_assert_str_eq(config.endpoint, "http://localhost:4318");
+    ck_assert_int_eq(config.compression, TRACEZ_COMPRESSION_NONE);
     ck_assert_uint_eq(config.interval_ms, 5000);
     ck_assert_uint_eq(config.batch_size, 512);
     ck_assert_uint_eq(config.max_batch_bytes, 4194304);
@@ -263,6 +274,7 @@ int main(void)
     tcase_add_test(numbers, zero_is_a_shutdown_timeout_too);
     tcase_add_test(numbers, the_shortest_retry_may_be_the_longest_but_not_longer);
     tcase_add_test(others, an_unknown_format_is_refused);
+    tcase_add_test(others, an_unknown_compression_is_refused);
     tcase_add_test(others, a_bad_endpoint_and_a_bad_header_are_refused_too);
     tcase_add_test(others, a_wake_fd_that_would_block_the_thread_is_refused);
     tcase_add_test(others, a_config_that_was_never_initialised_is_refused);

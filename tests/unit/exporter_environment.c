@@ -62,7 +62,9 @@ START_TEST(a_bad_value_is_told_by_name_without_secrets_and_changes_nothing)
         {"TRACEZ_EXPORTER_SHUTDOWN_TIMEOUT_MS", "3600001", "0 to 3600000"},
         {"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/json"},
         {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf", "http/json"},
-        {"OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "not compressed"},
+        {"OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "none or gzip"},
+        {"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "GZIP", "none or gzip"},
+        {"TRACEZ_EXPORTER_COMPRESSION", "1", "none or gzip"},
         {"OTEL_EXPORTER_OTLP_CERTIFICATE", "/etc/ca.pem", "authorities"},
         {"OTEL_EXPORTER_OTLP_CLIENT_KEY", "/etc/key.pem", "client certificates"},
         {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "/etc/c.pem", "client certificates"},
@@ -107,22 +109,27 @@ START_TEST(the_nearer_name_wins)
     setenv("OTEL_BSP_EXPORT_TIMEOUT", "1", 1);
     setenv("OTEL_BSP_SCHEDULE_DELAY", "100", 1);
     setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10", 1);
+    setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", 1);
     struct tracez_exporter_config config = read_config(&told);
     ck_assert_str_eq(config.endpoint, "http://base");
     ck_assert_int_eq(config.endpoint_form, TRACEZ_ENDPOINT_BASE);
     ck_assert_uint_eq(config.timeout_ms, 1);
     ck_assert_uint_eq(config.interval_ms, 100);
     ck_assert_uint_eq(config.batch_size, 10);
+    ck_assert_int_eq(config.compression, TRACEZ_COMPRESSION_GZIP);
 
     setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://exact/in", 1);
     setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2", 1);
+    setenv("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none", 1);
     config = read_config(&told);
     ck_assert_str_eq(config.endpoint, "http://exact/in");
     ck_assert_int_eq(config.endpoint_form, TRACEZ_ENDPOINT_EXACT);
     ck_assert_uint_eq(config.timeout_ms, 2);
+    ck_assert_int_eq(config.compression, TRACEZ_COMPRESSION_NONE);
 
     setenv("TRACEZ_EXPORTER_ENDPOINT", "http://own", 1);
     setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "3", 1);
+    setenv("TRACEZ_EXPORTER_COMPRESSION", "gzip", 1);
     setenv("TRACEZ_EXPORTER_INTERVAL_MS", "200", 1);
     setenv("TRACEZ_EXPORTER_BATCH_SIZE", "20", 1);
     setenv("TRACEZ_EXPORTER_CONNECT_TIMEOUT_MS", "30", 1);
@@ -132,6 +139,7 @@ START_TEST(the_nearer_name_wins)
     ck_assert_str_eq(config.endpoint, "http://own");
     ck_assert_int_eq(config.endpoint_form, TRACEZ_ENDPOINT_COMPLETED);
     ck_assert_uint_eq(config.timeout_ms, 3);
+    ck_assert_int_eq(config.compression, TRACEZ_COMPRESSION_GZIP);
     ck_assert_uint_eq(config.interval_ms, 200);
     ck_assert_uint_eq(config.batch_size, 20);
     ck_assert_uint_eq(config.connect_timeout_ms, 30);

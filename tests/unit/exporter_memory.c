@@ -346,6 +346,7 @@ START_TEST(allocations_that_fail_now_and_then_cost_no_span)
 {
     struct exporting exporting = exporting_init(NULL, 0);
     exporting.config.connections = 1;
+    exporting.config.compression = _i % 2 == 0 ? TRACEZ_COMPRESSION_NONE : TRACEZ_COMPRESSION_GZIP;
     exporting_start(&exporting);
 
     atomic_store(&drought, 60 + 20 * (unsigned)_i);

@@ -24,6 +24,8 @@ enum tracez_endpoint_form {
     TRACEZ_ENDPOINT_BASE = 2       /* the format's is added to it */
 };
 
+enum tracez_compression { TRACEZ_COMPRESSION_NONE = 0, TRACEZ_COMPRESSION_GZIP = 1 };
+
 /* "Authorization", "Bearer …". Never logged, never in an error text. */
 struct tracez_header {
     const char *name;
@@ -47,6 +49,7 @@ struct tracez_exporter_config {
     size_t header_count;
     const char *header_list; /* further ones: "name=value,name=value", values percent-encoded, 16
                                 KiB; or NULL */
+    enum tracez_compression compression; /* of bodies: none */
 
     uint32_t interval_ms; /* a batch leaves at the latest after: 5000; 10 to 3,600,000 */
     uint32_t batch_size;  /* spans a batch: 512; 1 to 65,536 */
@@ -74,11 +77,11 @@ TRACEZ_API void tracez_exporter_config_init_bytes(struct tracez_exporter_config 
                                                   size_t struct_bytes);
 
 /* What concerns the exporter, in OpenTelemetry's names and over them in tracez's:
- * OTEL_EXPORTER_OTLP_ENDPOINT (a base), _HEADERS, _TIMEOUT, each also as
+ * OTEL_EXPORTER_OTLP_ENDPOINT (a base), _HEADERS, _COMPRESSION, _TIMEOUT, each also as
  * OTEL_EXPORTER_OTLP_TRACES_* (that endpoint is exact), OTEL_BSP_SCHEDULE_DELAY,
  * OTEL_BSP_MAX_EXPORT_BATCH_SIZE, OTEL_BSP_EXPORT_TIMEOUT; TRACEZ_EXPORTER_ENDPOINT, _HEADERS,
- * _TIMEOUT_MS, _CONNECT_TIMEOUT_MS, _INTERVAL_MS, _BATCH_SIZE, _CONNECTIONS, _SHUTDOWN_TIMEOUT_MS.
- * What of the others can't be had (compression, certificates, another protocol) is told. Values
+ * _COMPRESSION, _TIMEOUT_MS, _CONNECT_TIMEOUT_MS, _INTERVAL_MS, _BATCH_SIZE, _CONNECTIONS, _SHUTDOWN_TIMEOUT_MS.
+ * What of the others can't be had (certificates, another protocol) is told. Values
  * that are secret are not. [setup] */
 TRACEZ_API void
 tracez_exporter_config_read_environment(struct tracez_exporter_config *config,
@@ -134,6 +137,7 @@ struct tracez_exporter_stats {
     uint64_t malformed_responses;
     uint64_t exported;   /* spans, by this exporter */
     uint64_t body_bytes; /* sent in accepted batches, uncompressed */
+    uint64_t wire_bytes; /* the same as they were sent */
     uint64_t connections_opened;
     uint64_t last_success_unix_ns; /* 0: never */
     uint64_t down_since_unix_ns;   /* 0: it is not down */
