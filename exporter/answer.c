@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * Reading answers with jansson. The body is hostile: its depth is checked before the parser, which
- * recurses, sees it; numbers are read as reals, so that none is too big to be clamped. */
+ * recurses, sees it; numbers are read as reals, so that none is too big to be clamped. What says
+ * something twice says nothing. */
 #include "answer.h"
 
 #include <jansson.h>
 #include <string.h>
 
 #define DEPTH_MAX 32
+#define EXACT_MAX 9007199254740992.0 /* 2^53: beyond it all reals are whole numbers */
 
 static bool is_too_deep(struct tracez_text body)
 {
@@ -50,6 +52,11 @@ static bool read_digits(const char *text, uint64_t max, uint64_t *count)
     return true;
 }
 
+static bool is_whole(double real)
+{
+    return real >= EXACT_MAX || real <= -EXACT_MAX || (double)(int64_t)real == real;
+}
+
 static bool read_count(const json_t *value, uint64_t max, uint64_t *count)
 {
     *count = 0;
@@ -58,6 +65,9 @@ static bool read_count(const json_t *value, uint64_t max, uint64_t *count)
     }
     if (json_is_real(value)) {
         double real = json_real_value(value);
+        if (!is_whole(real)) {
+            return false;
+        }
         *count = real >= (double)max ? max : real > 0 ? (uint64_t)real : 0;
         return true;
     }
@@ -71,8 +81,8 @@ struct answer answer_read(struct tracez_text body, bool is_cut, uint64_t batch_s
     if (is_cut || body.bytes == 0) {
         return answer;
     }
-    json_t *root =
-        is_too_deep(body) ? NULL : json_loadb(body.text, body.bytes, JSON_DECODE_INT_AS_REAL, NULL);
+    const size_t flags = JSON_DECODE_INT_AS_REAL | JSON_REJECT_DUPLICATES;
+    json_t *root = is_too_deep(body) ? NULL : json_loadb(body.text, body.bytes, flags, NULL);
     const json_t *partial = json_object_get(root, "partialSuccess");
     answer.is_malformed =
         !json_is_object(root) ||

@@ -6,6 +6,7 @@
 #include "exporter.h"
 
 #include "answer.h"
+#include "retry_after.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -41,7 +42,7 @@ void attempts_begin(struct tracez_exporter *exporter, struct batch *batch, uint6
         return;
     }
     exporter_note_error(exporter, "no memory for a request");
-    retry_note_failure(&exporter->retry, batch->round, 0, now_ns);
+    retry_note_failure(&exporter->retry, batch->round, RETRY_AFTER_NONE, now_ns);
 }
 
 static void drop(struct batch *batch, enum tracez_drop reason)

@@ -206,9 +206,11 @@ static int wait_ms(struct tracez_exporter *exporter, uint64_t now_ns)
     if (exporter->leased > 0) {
         until_ns = earlier(until_ns, first_tick_ns(exporter));
     }
-    if (exporter->retry.failures > 0 && !exporter->retry.is_probing &&
-        !exporter_is_handing_over(exporter) && has_work(exporter)) {
-        until_ns = earlier(until_ns, exporter->retry.next_ns);
+    /* A time that has come changes nothing more by itself: something else keeps the work waiting.
+     */
+    uint64_t next_ns = retry_next_ns(&exporter->retry);
+    if (next_ns > now_ns && !exporter_is_handing_over(exporter) && has_work(exporter)) {
+        until_ns = earlier(until_ns, next_ns);
     }
     if (exporter->pause_ns > now_ns) {
         until_ns = earlier(until_ns, exporter->pause_ns);

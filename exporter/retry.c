@@ -6,7 +6,7 @@
 #include "retry.h"
 
 #define NS_PER_MS UINT64_C(1000000)
-#define RETRY_AFTER_MS_MIN 100
+#define WAIT_MS_MIN 100
 #define RETRY_AFTER_S_MAX 60
 
 enum verdict verdict_of(enum transport_ending ending, int status)
@@ -33,9 +33,18 @@ void retry_init(struct retry *retry, uint32_t min_ms, uint32_t max_ms, uint64_t 
     *retry = (struct retry){.min_ms = min_ms, .max_ms = max_ms, .random = seed};
 }
 
+uint64_t retry_next_ns(const struct retry *retry)
+{
+    if (retry->is_probing) {
+        return UINT64_MAX;
+    }
+    uint64_t next_ns = retry->failures > 0 ? retry->next_ns : 0;
+    return next_ns > retry->asked_ns ? next_ns : retry->asked_ns;
+}
+
 bool retry_may_send(const struct retry *retry, uint64_t now_ns)
 {
-    return retry->failures == 0 || (!retry->is_probing && now_ns >= retry->next_ns);
+    return !retry->is_probing && now_ns >= retry_next_ns(retry);
 }
 
 uint32_t retry_begin(struct retry *retry)
@@ -58,7 +67,7 @@ static uint64_t next_random(struct retry *retry)
 static uint64_t backoff_ns(struct retry *retry)
 {
     uint64_t bound_ms = retry->min_ms;
-    uint64_t floor_ms = retry->min_ms < RETRY_AFTER_MS_MIN ? retry->min_ms : RETRY_AFTER_MS_MIN;
+    uint64_t floor_ms = retry->min_ms < WAIT_MS_MIN ? retry->min_ms : WAIT_MS_MIN;
 
     for (uint32_t i = 1; i < retry->failures && bound_ms < retry->max_ms; i++) {
         bound_ms *= 2;
@@ -67,23 +76,29 @@ static uint64_t backoff_ns(struct retry *retry)
     return (floor_ms * NS_PER_MS) + next_random(retry) % ((bound_ms - floor_ms) * NS_PER_MS + 1);
 }
 
-static uint64_t asked_ns(int64_t retry_after_s)
+/* The longest pause that anybody was asked for counts. */
+static void note_asked(struct retry *retry, int64_t retry_after_s, uint64_t now_ns)
 {
-    if (retry_after_s > RETRY_AFTER_S_MAX) {
-        retry_after_s = RETRY_AFTER_S_MAX;
-    }
-    return (uint64_t)retry_after_s * 1000 * NS_PER_MS;
+    uint64_t seconds =
+        retry_after_s < RETRY_AFTER_S_MAX ? (uint64_t)retry_after_s : RETRY_AFTER_S_MAX;
+    uint64_t wait_ms = seconds > 0 ? seconds * 1000 : WAIT_MS_MIN;
+    uint64_t asked_ns = now_ns + wait_ms * NS_PER_MS;
+
+    retry->asked_ns = asked_ns > retry->asked_ns ? asked_ns : retry->asked_ns;
 }
 
 void retry_note_failure(struct retry *retry, uint32_t round, int64_t retry_after_s, uint64_t now_ns)
 {
+    if (retry_after_s >= 0) {
+        note_asked(retry, retry_after_s, now_ns);
+    }
     if (round != retry->round) {
         return;
     }
     retry->failures += retry->failures < UINT32_MAX;
     retry->round++;
     retry->is_probing = false;
-    retry->next_ns = now_ns + (retry_after_s > 0 ? asked_ns(retry_after_s) : backoff_ns(retry));
+    retry->next_ns = now_ns + (retry_after_s > 0 ? 0 : backoff_ns(retry));
 }
 
 void retry_note_answer(struct retry *retry)
@@ -97,7 +112,6 @@ void retry_note_answer(struct retry *retry)
 
 void retry_hurry(struct retry *retry, uint64_t now_ns)
 {
-    if (retry->next_ns > now_ns) {
-        retry->next_ns = now_ns;
-    }
+    retry->next_ns = retry->next_ns > now_ns ? now_ns : retry->next_ns;
+    retry->asked_ns = retry->asked_ns > now_ns ? now_ns : retry->asked_ns;
 }

@@ -7,12 +7,14 @@
 
 #include "header.h"
 #include "refusal.h"
+#include "retry_after.h"
 
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define KEPT_CAPACITY_MIN 1024
 #define PAUSE_AFTER_ERROR_MS 100
@@ -174,6 +176,18 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *state)
     return size * count;
 }
 
+/* Who says it twice gets the longer pause. */
+static void note_retry_after(struct transfer *transfer, struct tracez_text line)
+{
+    struct tracez_text value;
+
+    if (retry_after_find(line, &value)) {
+        int64_t seconds = retry_after_read(value, time(NULL));
+        transfer->retry_after_s =
+            seconds > transfer->retry_after_s ? seconds : transfer->retry_after_s;
+    }
+}
+
 static size_t on_header(char *bytes, size_t size, size_t count, void *state)
 {
     struct transfer *transfer = state;
@@ -181,9 +195,11 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *state)
     /* libcurl is content with a head that was cut off. */
     if (size * count >= 5 && memcmp(bytes, "HTTP/", 5) == 0) {
         transfer->is_head_whole = false;
+        transfer->retry_after_s = RETRY_AFTER_NONE;
     } else if (bytes[0] == '\r' || bytes[0] == '\n') {
         transfer->is_head_whole = true;
     }
+    note_retry_after(transfer, (struct tracez_text){bytes, size * count});
     transfer->header_bytes += size * count;
     if (transfer->header_bytes > RESPONSE_HEADER_BYTES) {
         transfer->is_cut = true;
@@ -277,6 +293,7 @@ bool transport_send(struct transport *transport, struct tracez_text body, void *
     transfer->header_bytes = 0;
     transfer->sent_bytes = body.bytes;
     transfer->is_head_whole = false;
+    transfer->retry_after_s = RETRY_AFTER_NONE;
     transfer->is_cut = false;
     if (curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body.text) != CURLE_OK ||
         curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.bytes) !=
@@ -384,19 +401,17 @@ static void read_result(const struct transfer *transfer, CURLcode code,
 {
     long status = 0;
     long connections = 0;
-    curl_off_t retry_after_s = 0;
 
     if (code == CURLE_OK && !transfer->is_head_whole) {
         code = CURLE_PARTIAL_FILE;
     }
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connections);
-    curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
     *result = (struct transport_result){
         .request = transfer->request,
         .ending = ending_of(code, status),
         .status = (int)status,
-        .retry_after_s = retry_after_s,
+        .retry_after_s = transfer->retry_after_s,
         .body = {transfer->kept, transfer->kept_bytes},
         .is_cut = transfer->is_cut || code != CURLE_OK,
         .connections_opened = (uint32_t)connections,

@@ -29,7 +29,8 @@ struct transfer {
     size_t header_bytes;
     size_t sent_bytes; /* of the request's body */
     bool is_head_whole;
-    bool is_cut; /* not all of it was kept, or it was aborted */
+    int64_t retry_after_s; /* RETRY_AFTER_NONE: it did not say */
+    bool is_cut;           /* not all of it was kept, or it was aborted */
 };
 
 struct transport {
@@ -51,7 +52,7 @@ struct transport_result {
     void *request;
     enum transport_ending ending;
     int status;
-    int64_t retry_after_s;   /* 0: none given */
+    int64_t retry_after_s;   /* RETRY_AFTER_NONE: it did not say */
     struct tracez_text body; /* valid until the next send, next or close */
     bool is_cut;             /* the body is only the beginning */
     uint32_t connections_opened;

@@ -59,6 +59,19 @@ def test_what_the_backend_puts_off_is_sent_again(backend, status):
     assert bodies == bodies[:1] * 4
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_backend_that_asks_for_a_pause_gets_it(backend, status):
+    backend.script(Answer(status, retry_after="1"))
+
+    with open_nginx(backend, exporter="retry 10ms 50ms;") as nginx:
+        client.get(nginx.port["shop"])
+        polling.until("it was asked", lambda: backend.attempts)
+        client.get(nginx.port["shop"])  # another batch has to wait as well
+
+        assert nginx.settle()["exported"] == 2
+    assert backend.attempts[1].at - backend.attempts[0].at >= 1
+
+
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 413, 500, 501])
 def test_what_the_backend_refuses_is_counted_and_not_sent_again(backend, status):
     backend.script(Answer(status, headers=[("Location", "/elsewhere")]))

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -22,7 +23,7 @@
 
 #define CONNECTIONS_MAX 64
 #define REQUESTS_MAX 4096
-#define STEPS_MAX 64
+#define STEPS_MAX 300
 #define FLOOD_BYTES_MAX (64 * 1024 * 1024)
 
 struct connection {
@@ -148,7 +149,8 @@ static void write_answer(struct backend *backend, struct connection *connection,
     struct request *request = &backend->requests[index];
     const struct backend_step *step = &request->step;
     const char *body = step->body != NULL ? step->body : "{}";
-    size_t extra = step->action == BACKEND_CUT ? 100 : 0;
+    bool is_cut = step->action == BACKEND_CUT || step->action == BACKEND_RESET_LATE;
+    size_t extra = is_cut ? 100 : 0;
     int status = step->status != 0 ? step->status : 200;
     char head[2048];
     int bytes = snprintf(head, sizeof(head),
@@ -163,6 +165,8 @@ static void write_answer(struct backend *backend, struct connection *connection,
     if (!send_all(connection->fd, head, (size_t)bytes) ||
         !send_all(connection->fd, body, strlen(body)) || step->action == BACKEND_CUT) {
         close_connection(connection);
+    } else if (step->action == BACKEND_RESET_LATE) {
+        reset_connection(connection);
     } else if (step->action == BACKEND_EARLY) {
         shutdown(connection->fd, SHUT_WR);
         connection->is_deaf = true;
@@ -181,6 +185,7 @@ static void answer(struct backend *backend, struct connection *connection, size_
         close_connection(connection);
         break;
     case BACKEND_RESET:
+    case BACKEND_RESET_EARLY:
         reset_connection(connection);
         break;
     case BACKEND_RAW:
@@ -243,8 +248,11 @@ static size_t note_request(struct backend *backend, const char *head, size_t hea
 
 static bool is_next_early(struct backend *backend)
 {
-    return backend->request_count < backend->step_count &&
-           backend->steps[backend->request_count].action == BACKEND_EARLY;
+    if (backend->request_count >= backend->step_count) {
+        return false;
+    }
+    enum backend_action action = backend->steps[backend->request_count].action;
+    return action == BACKEND_EARLY || action == BACKEND_RESET_EARLY;
 }
 
 /* Takes a whole request out of the input; its index, or -1 when it is not whole yet. */
@@ -417,6 +425,17 @@ void backend_listen(struct backend *backend)
     backend->is_listening = true;
     pthread_mutex_unlock(&backend->lock);
     wake(backend);
+}
+
+void backend_drop_packets(struct backend *backend, bool is_on)
+{
+    struct sock_filter nothing_passes = BPF_STMT(BPF_RET | BPF_K, 0);
+    const struct sock_fprog filter = {.len = 1, .filter = &nothing_passes};
+
+    ck_assert_int_eq(setsockopt(backend->listen_fd, SOL_SOCKET,
+                                is_on ? SO_ATTACH_FILTER : SO_DETACH_FILTER, &filter,
+                                sizeof(filter)),
+                     0);
 }
 
 struct backend *backend_start(const struct backend_step *steps, size_t step_count)

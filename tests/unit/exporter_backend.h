@@ -18,6 +18,8 @@ enum backend_action {
     BACKEND_HOLD,         /* until backend_release, then as ANSWER */
     BACKEND_CLOSE,        /* without a word */
     BACKEND_RESET,        /* likewise, with a TCP reset */
+    BACKEND_RESET_EARLY,  /* likewise, while the body is still on its way */
+    BACKEND_RESET_LATE,   /* likewise, amid its answer */
     BACKEND_CUT,          /* announces more body than it sends, then closes */
     BACKEND_EARLY,        /* answers the head, while the body is still on its way */
     BACKEND_RAW,          /* sends nothing but the body, then closes */
@@ -41,6 +43,10 @@ void backend_stop(struct backend *backend);
 /* One whose port refuses connections until backend_listen. */
 struct backend *backend_start_deaf(const struct backend_step *steps, size_t step_count);
 void backend_listen(struct backend *backend);
+
+/* While it is on, whatever comes for the port is dropped: nobody hears of a connection, or of its
+ * refusal. Connections that are open stay as they are. */
+void backend_drop_packets(struct backend *backend, bool is_on);
 
 /* "http://127.0.0.1:PORT", as long as the backend lives. */
 const char *backend_url(const struct backend *backend);

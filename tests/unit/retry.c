@@ -6,6 +6,7 @@
  * Method: verdicts as a table; waits over many seeds; rounds step by step. Time is a number here.
  */
 #include "retry.h"
+#include "retry_after.h"
 
 #include "spans.h"
 
@@ -48,7 +49,7 @@ static uint64_t fail_times(struct retry *retry, uint32_t failures, int64_t retry
     for (uint32_t i = 0; i < failures; i++) {
         retry_note_failure(retry, retry_begin(retry), retry_after_s, NOW);
     }
-    return retry->next_ns - NOW;
+    return retry_next_ns(retry) - NOW;
 }
 
 struct spread {
@@ -64,7 +65,7 @@ static struct spread spread_of(uint32_t failures, uint32_t min_ms, uint32_t max_
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         struct retry retry;
         retry_init(&retry, min_ms, max_ms, seed * 7919);
-        uint64_t wait_ns = fail_times(&retry, failures, 0);
+        uint64_t wait_ns = fail_times(&retry, failures, RETRY_AFTER_NONE);
         spread.min_ns = wait_ns < spread.min_ns ? wait_ns : spread.min_ns;
         spread.max_ns = wait_ns > spread.max_ns ? wait_ns : spread.max_ns;
     }
@@ -105,10 +106,10 @@ START_TEST(a_billion_failures_overflow_nothing)
 {
     struct retry retry;
     retry_init(&retry, 1000, 30000, 1);
-    fail_times(&retry, 1, 0);
+    fail_times(&retry, 1, RETRY_AFTER_NONE);
     retry.failures = UINT32_MAX;
 
-    uint64_t wait_ns = fail_times(&retry, 1, 0);
+    uint64_t wait_ns = fail_times(&retry, 1, RETRY_AFTER_NONE);
 
     ck_assert_uint_eq(retry.failures, UINT32_MAX);
     ck_assert_uint_le(wait_ns, 30000 * MS);
@@ -120,9 +121,13 @@ static const struct asked {
     uint64_t min_ms;
     uint64_t max_ms;
 } asked[] = {
-    {1, 1000, 1000},    {59, 59000, 59000},        {60, 60000, 60000},
-    {61, 60000, 60000}, {INT64_MAX, 60000, 60000}, {0, 100, 1000}, /* as if it had not asked */
-    {-1, 100, 1000},    {INT64_MIN, 100, 1000},
+    {1, 1000, 1000},
+    {59, 59000, 59000},
+    {60, 60000, 60000},
+    {61, 60000, 60000},
+    {INT64_MAX, 60000, 60000},
+    {0, 100, 1000}, /* as long as we like */
+    {RETRY_AFTER_NONE, 100, 1000},
 };
 
 START_TEST(what_the_endpoint_asks_for_is_honoured_up_to_a_minute)
@@ -134,6 +139,16 @@ START_TEST(what_the_endpoint_asks_for_is_honoured_up_to_a_minute)
 
     ck_assert_uint_ge(wait_ns, asked[_i].min_ms * MS);
     ck_assert_uint_le(wait_ns, asked[_i].max_ms * MS);
+}
+END_TEST
+
+START_TEST(a_tenth_of_a_second_is_the_least_that_one_who_asks_gets)
+{
+    struct retry retry;
+    retry_init(&retry, 1, 5, 1);
+
+    ck_assert_uint_le(fail_times(&retry, 1, RETRY_AFTER_NONE), 5 * MS);
+    ck_assert_uint_eq(fail_times(&retry, 1, 0), 100 * MS);
 }
 END_TEST
 
@@ -177,11 +192,46 @@ START_TEST(failures_of_one_round_count_once)
     uint32_t first = retry_begin(&retry);
     uint32_t second = retry_begin(&retry);
 
-    retry_note_failure(&retry, first, 5, NOW);
-    retry_note_failure(&retry, second, 50, NOW);
+    retry_note_failure(&retry, first, RETRY_AFTER_NONE, NOW);
+    uint64_t next_ns = retry_next_ns(&retry);
+    retry_note_failure(&retry, second, RETRY_AFTER_NONE, NOW);
 
     ck_assert_uint_eq(retry.failures, 1);
-    ck_assert_uint_eq(retry.next_ns, NOW + 5000 * MS);
+    ck_assert_uint_eq(retry_next_ns(&retry), next_ns);
+}
+END_TEST
+
+START_TEST(the_longest_pause_that_any_attempt_was_asked_for_is_kept)
+{
+    struct retry retry = up();
+    uint32_t attempts[3] = {retry_begin(&retry), retry_begin(&retry), retry_begin(&retry)};
+
+    retry_note_failure(&retry, attempts[0], 5, NOW);
+    retry_note_failure(&retry, attempts[1], 50, NOW);
+    retry_note_failure(&retry, attempts[2], 20, NOW);
+
+    ck_assert_uint_eq(retry.failures, 1);
+    ck_assert_uint_eq(retry_next_ns(&retry), NOW + 50000 * MS);
+}
+END_TEST
+
+START_TEST(a_pause_that_was_asked_for_is_kept_though_another_attempt_is_answered)
+{
+    struct retry retry = up();
+    uint32_t limited = retry_begin(&retry);
+    uint32_t late = retry_begin(&retry);
+    retry_begin(&retry); /* the one that is answered, twice */
+
+    retry_note_failure(&retry, limited, 5, NOW);
+    retry_note_answer(&retry);
+    ck_assert(!retry_may_send(&retry, NOW + 5000 * MS - 1));
+    ck_assert(retry_may_send(&retry, NOW + 5000 * MS));
+    retry_note_answer(&retry);
+    retry_note_failure(&retry, late, 10, NOW);
+
+    ck_assert_uint_eq(retry.failures, 0);
+    ck_assert(!retry_may_send(&retry, NOW + 10000 * MS - 1));
+    ck_assert(retry_may_send(&retry, NOW + 10000 * MS));
 }
 END_TEST
 
@@ -193,9 +243,9 @@ START_TEST(a_failure_of_an_earlier_round_does_not_end_the_probe)
     retry_note_failure(&retry, first, 1, NOW);
     uint32_t probe = retry_begin(&retry);
 
-    retry_note_failure(&retry, straggler, 0, NOW);
+    retry_note_failure(&retry, straggler, RETRY_AFTER_NONE, NOW);
     ck_assert(!retry_may_send(&retry, UINT64_MAX));
-    retry_note_failure(&retry, probe, 0, NOW);
+    retry_note_failure(&retry, probe, RETRY_AFTER_NONE, NOW);
 
     ck_assert_uint_eq(retry.failures, 2);
     ck_assert(retry_may_send(&retry, UINT64_MAX));
@@ -206,16 +256,17 @@ START_TEST(any_answer_ends_the_outage_and_what_began_in_it_brings_no_new_one)
 {
     struct retry retry = up();
     uint32_t straggler = retry_begin(&retry);
-    fail_times(&retry, 3, 0);
+    fail_times(&retry, 3, RETRY_AFTER_NONE);
     uint32_t probe = retry_begin(&retry);
 
     retry_note_answer(&retry);
     ck_assert(retry_may_send(&retry, NOW));
-    retry_note_failure(&retry, straggler, 0, NOW);
-    retry_note_failure(&retry, probe, 0, NOW);
+    retry_note_failure(&retry, straggler, RETRY_AFTER_NONE, NOW);
+    retry_note_failure(&retry, probe, RETRY_AFTER_NONE, NOW);
 
     ck_assert_uint_eq(retry.failures, 0);
-    ck_assert_uint_le(fail_times(&retry, 1, 0), 1000 * MS); /* from the beginning again */
+    ck_assert_uint_le(fail_times(&retry, 1, RETRY_AFTER_NONE),
+                      1000 * MS); /* from the beginning again */
 }
 END_TEST
 
@@ -248,9 +299,12 @@ int main(void)
     tcase_add_test(waits, a_billion_failures_overflow_nothing);
     tcase_add_loop_test(waits, what_the_endpoint_asks_for_is_honoured_up_to_a_minute, 0,
                         COUNT(asked));
+    tcase_add_test(waits, a_tenth_of_a_second_is_the_least_that_one_who_asks_gets);
     tcase_add_test(rounds, while_it_is_up_any_number_of_attempts_may_begin);
     tcase_add_test(rounds, while_it_is_down_one_probe_may_begin_after_the_wait_and_no_second);
     tcase_add_test(rounds, failures_of_one_round_count_once);
+    tcase_add_test(rounds, the_longest_pause_that_any_attempt_was_asked_for_is_kept);
+    tcase_add_test(rounds, a_pause_that_was_asked_for_is_kept_though_another_attempt_is_answered);
     tcase_add_test(rounds, a_failure_of_an_earlier_round_does_not_end_the_probe);
     tcase_add_test(rounds, any_answer_ends_the_outage_and_what_began_in_it_brings_no_new_one);
     tcase_add_test(rounds, a_hurry_allows_one_probe_at_once);
