@@ -5,7 +5,6 @@
  * once: exported or dropped for one reason, to the span, and then waits for its acknowledgement. */
 #include "exporter.h"
 
-#include "answer.h"
 #include "retry_after.h"
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -34,11 +33,14 @@ void attempts_begin(struct tracez_exporter *exporter, struct batch *batch, uint6
     const struct tracez_text text = wire_text(exporter, batch);
 
     batch->round = retry_begin(&exporter->retry);
+    batch->sent_ns = now_ns;
     if (batch->first_sent_ns == 0) {
         batch->first_sent_ns = now_ns;
     }
     if (text.text != NULL && transport_send(&exporter->transport, text, batch)) {
         batch->state = BATCH_SENT;
+        batch->attempts++;
+        exporter_count_sent(exporter, batch);
         return;
     }
     exporter_note_error(exporter, "no memory for a request");
@@ -96,15 +98,15 @@ uint64_t attempts_give_up_ns(struct tracez_exporter *exporter)
 /* ---- Endings --------------------------------------------------------------------------------- */
 
 static void end_accepted(struct tracez_exporter *exporter, struct batch *batch,
-                         const struct transport_result *result)
+                         const struct transport_result *result, uint64_t now_ns)
 {
-    struct answer answer = answer_read(result->body, result->is_cut, batch->body.spans);
+    const struct answer answer = answer_read(result->body, result->is_cut, batch->body.spans);
 
     batch->outcome.exported = batch->body.spans - answer.rejected_spans;
     batch->outcome.dropped[TRACEZ_DROP_PARTIAL_REJECTED] = answer.rejected_spans;
     batch->state = BATCH_DONE;
     retry_note_answer(&exporter->retry);
-    exporter_count_attempt(exporter, result, true, answer.is_malformed, batch->body.bytes);
+    exporter_count_attempt(exporter, batch, result, &answer, now_ns);
 }
 
 static void end_attempt(struct tracez_exporter *exporter, const struct transport_result *result,
@@ -114,7 +116,7 @@ static void end_attempt(struct tracez_exporter *exporter, const struct transport
 
     switch (verdict_of(result->ending, result->status)) {
     case VERDICT_ACCEPTED:
-        end_accepted(exporter, batch, result);
+        end_accepted(exporter, batch, result, now_ns);
         return;
     case VERDICT_RETRY:
         batch->state = BATCH_WAITING;
@@ -125,21 +127,19 @@ static void end_attempt(struct tracez_exporter *exporter, const struct transport
         retry_note_answer(&exporter->retry);
         break;
     }
-    exporter_count_attempt(exporter, result, false, false, 0);
+    exporter_count_attempt(exporter, batch, result, NULL, now_ns);
 }
 
 void attempts_settle(struct tracez_exporter *exporter)
 {
-    uint64_t exported = 0;
+    struct tracez_outcome sum = {0};
     struct window *window;
     uint32_t at = 0;
 
     while ((window = lanes_next_window(exporter, &at)) != NULL) {
-        exported += window_settle(window, &exporter->pool);
+        window_settle(window, &exporter->pool, &sum);
     }
-    if (exported > 0) {
-        exporter_count_exported(exporter, exported);
-    }
+    exporter_count_outcome(exporter, &sum);
 }
 
 void attempts_finish(struct tracez_exporter *exporter, uint64_t now_ns)

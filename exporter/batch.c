@@ -32,6 +32,7 @@ struct batch *batch_take(struct batch_pool *pool)
     batch->state = BATCH_WAITING;
     batch->outcome = (struct tracez_outcome){0};
     batch->first_sent_ns = 0;
+    batch->attempts = 0;
     return batch;
 }
 

@@ -24,6 +24,8 @@ struct batch {
     struct tracez_outcome outcome;
     uint32_t round;         /* of the last attempt: retry.h */
     uint64_t first_sent_ns; /* 0: never */
+    uint64_t sent_ns;       /* the last time */
+    uint32_t attempts;      /* begun */
 };
 
 /* Batches that are not in use keep their bodies' memory for the next ones. */

@@ -299,6 +299,7 @@ static void take_leases_late(struct tracez_exporter *exporter)
 static void wind_up(struct tracez_exporter *exporter)
 {
     struct exporter_shared *shared = &exporter->shared;
+    struct tracez_outcome sum = {0};
     struct window *window;
     uint32_t at = 0;
 
@@ -306,6 +307,7 @@ static void wind_up(struct tracez_exporter *exporter)
     shared->is_open = false;
     pthread_mutex_unlock(&shared->lock);
     transport_close(&exporter->transport); /* after this, no body is in use */
+    exporter_count_cut_off(exporter);
     if (!exporter->orders.keep_rest) {
         take_leases_late(exporter);
     }
@@ -313,10 +315,10 @@ static void wind_up(struct tracez_exporter *exporter)
         if (exporter->orders.keep_rest) {
             window_abandon(window, &exporter->pool);
         } else {
-            exporter_count_exported(
-                exporter, window_give_up(window, &exporter->pool, TRACEZ_DROP_SHUTDOWN_DEADLINE));
+            window_give_up(window, &exporter->pool, TRACEZ_DROP_SHUTDOWN_DEADLINE, &sum);
         }
     }
+    exporter_count_outcome(exporter, &sum);
     lanes_release_all(exporter);
     batch_pool_trim(&exporter->pool, 0);
     exporter_show_state(exporter);

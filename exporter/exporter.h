@@ -10,6 +10,7 @@
 #ifndef TRACEZ_EXPORTER_EXPORTER_H
 #define TRACEZ_EXPORTER_EXPORTER_H
 
+#include "answer.h"
 #include "pace.h"
 #include "retry.h"
 #include "transport.h"
@@ -108,9 +109,16 @@ bool lanes_are_due(const struct tracez_exporter *exporter);
 
 /* ---- stats.c: by the thread ---- */
 
-void exporter_count_attempt(struct tracez_exporter *exporter, const struct transport_result *result,
-                            bool is_accepted, bool is_malformed, size_t body_bytes);
-void exporter_count_exported(struct tracez_exporter *exporter, uint64_t spans);
+/* An attempt began; it ended (answer: of the backend that accepted it, else NULL); all that were
+ * under way were cut off. */
+void exporter_count_sent(struct tracez_exporter *exporter, const struct batch *batch);
+void exporter_count_attempt(struct tracez_exporter *exporter, const struct batch *batch,
+                            const struct transport_result *result, const struct answer *answer,
+                            uint64_t now_ns);
+void exporter_count_cut_off(struct tracez_exporter *exporter);
+
+/* What was acknowledged. */
+void exporter_count_outcome(struct tracez_exporter *exporter, const struct tracez_outcome *outcome);
 
 /* An attempt could not even be made. */
 void exporter_note_error(struct tracez_exporter *exporter, const char *text);

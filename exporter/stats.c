@@ -4,6 +4,8 @@
  * which is held for as long as it takes to copy a struct. */
 #include "exporter.h"
 
+#include "histogram.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -20,23 +22,53 @@ static uint64_t unix_ns(void)
 static void set_error(struct tracez_exporter_stats *stats, const char *text)
 {
     snprintf(stats->last_error, sizeof(stats->last_error), "%s", text);
+    stats->last_error_unix_ns = unix_ns();
 }
 
-void exporter_count_attempt(struct tracez_exporter *exporter, const struct transport_result *result,
-                            bool is_accepted, bool is_malformed, size_t body_bytes)
+void exporter_count_sent(struct tracez_exporter *exporter, const struct batch *batch)
+{
+    pthread_mutex_lock(&exporter->shared.lock);
+    exporter->shared.stats.inflight += batch->body.spans;
+    exporter->shared.stats.requests_inflight++;
+    pthread_mutex_unlock(&exporter->shared.lock);
+}
+
+void exporter_count_cut_off(struct tracez_exporter *exporter)
+{
+    pthread_mutex_lock(&exporter->shared.lock);
+    exporter->shared.stats.inflight = 0;
+    exporter->shared.stats.requests_inflight = 0;
+    pthread_mutex_unlock(&exporter->shared.lock);
+}
+
+static void count_accepted(struct tracez_exporter_stats *stats, const struct batch *batch,
+                           const struct transport_result *result, const struct answer *answer)
+{
+    stats->batches++;
+    stats->malformed_responses += answer->is_malformed;
+    stats->body_bytes += batch->body.bytes;
+    stats->wire_bytes += result->sent_bytes;
+    stats->last_success_unix_ns = unix_ns();
+    histogram_add(&stats->batch_spans, tracez_batch_spans_bounds, batch->body.spans);
+}
+
+void exporter_count_attempt(struct tracez_exporter *exporter, const struct batch *batch,
+                            const struct transport_result *result, const struct answer *answer,
+                            uint64_t now_ns)
 {
     struct exporter_shared *shared = &exporter->shared;
     struct tracez_exporter_stats *stats = &shared->stats;
 
     pthread_mutex_lock(&shared->lock);
+    stats->inflight -= batch->body.spans;
+    stats->requests_inflight--;
     stats->attempts++;
+    stats->retries += batch->attempts > 1;
     stats->connections_opened += result->connections_opened;
-    stats->malformed_responses += is_malformed;
-    if (is_accepted) {
-        stats->batches++;
-        stats->body_bytes += body_bytes;
-        stats->wire_bytes += result->sent_bytes;
-        stats->last_success_unix_ns = unix_ns();
+    histogram_add(answer != NULL ? &stats->duration_ns : &stats->failed_duration_ns,
+                  tracez_export_duration_bounds_ns, now_ns - batch->sent_ns);
+    if (answer != NULL) {
+        count_accepted(stats, batch, result, answer);
     } else {
         stats->failed_attempts++;
         set_error(stats, result->text);
@@ -44,10 +76,15 @@ void exporter_count_attempt(struct tracez_exporter *exporter, const struct trans
     pthread_mutex_unlock(&shared->lock);
 }
 
-void exporter_count_exported(struct tracez_exporter *exporter, uint64_t spans)
+void exporter_count_outcome(struct tracez_exporter *exporter, const struct tracez_outcome *outcome)
 {
+    struct tracez_exporter_stats *stats = &exporter->shared.stats;
+
     pthread_mutex_lock(&exporter->shared.lock);
-    exporter->shared.stats.exported += spans;
+    stats->exported += outcome->exported;
+    for (int reason = 0; reason < TRACEZ_DROP_COUNT; reason++) {
+        stats->dropped[reason] += outcome->dropped[reason];
+    }
     pthread_mutex_unlock(&exporter->shared.lock);
 }
 

@@ -90,14 +90,22 @@ static struct batch *remove_first(struct window *window)
     return batch;
 }
 
-uint64_t window_settle(struct window *window, struct batch_pool *pool)
+/* What became of them is told to the collector, and added to sum. */
+static void acknowledge(const struct window *window, const struct tracez_mark *mark,
+                        const struct tracez_outcome *outcome, struct tracez_outcome *sum)
 {
-    uint64_t exported = 0;
+    tracez_lane_acknowledge(window->lane, mark, outcome);
+    sum->exported += outcome->exported;
+    for (int reason = 0; reason < TRACEZ_DROP_COUNT; reason++) {
+        sum->dropped[reason] += outcome->dropped[reason];
+    }
+}
 
+void window_settle(struct window *window, struct batch_pool *pool, struct tracez_outcome *sum)
+{
     while (window->first != NULL && window->first->state == BATCH_DONE) {
         struct batch *batch = remove_first(window);
-        tracez_lane_acknowledge(window->lane, &batch->mark, &batch->outcome);
-        exported += batch->outcome.exported;
+        acknowledge(window, &batch->mark, &batch->outcome, sum);
         batch_return(pool, batch);
     }
     /* A done batch that has to wait needs its body no more. */
@@ -106,7 +114,6 @@ uint64_t window_settle(struct window *window, struct batch_pool *pool)
             otlp_body_deinit(&batch->body);
         }
     }
-    return exported;
 }
 
 static bool skip(const struct tracez_record *record, void *state)
@@ -116,7 +123,8 @@ static bool skip(const struct tracez_record *record, void *state)
     return true;
 }
 
-uint64_t window_give_up(struct window *window, struct batch_pool *pool, enum tracez_drop reason)
+void window_give_up(struct window *window, struct batch_pool *pool, enum tracez_drop reason,
+                    struct tracez_outcome *sum)
 {
     struct tracez_outcome outcome = {0};
     struct tracez_mark mark;
@@ -127,13 +135,12 @@ uint64_t window_give_up(struct window *window, struct batch_pool *pool, enum tra
             batch->state = BATCH_DONE;
         }
     }
-    uint64_t exported = window_settle(window, pool);
+    window_settle(window, pool, sum);
     /* Only what is there now: writers may go on for ever. */
     outcome.dropped[reason] =
         tracez_lane_read(window->lane, tracez_lane_unread(window->lane), skip, NULL, &mark);
-    tracez_lane_acknowledge(window->lane, &mark, &outcome);
+    acknowledge(window, &mark, &outcome, sum);
     window->due_spans = 0;
-    return exported;
 }
 
 void window_abandon(struct window *window, struct batch_pool *pool)

@@ -37,13 +37,14 @@ void window_make_due(struct window *window);
 /* The first batch in this state, or NULL. */
 struct batch *window_find(const struct window *window, enum batch_state state);
 
-/* Acknowledges what is done, up to the first batch that is not, and returns how many spans of it
- * were exported. */
-uint64_t window_settle(struct window *window, struct batch_pool *pool);
+/* Acknowledges what is done, up to the first batch that is not. What became of its spans is added
+ * to sum. */
+void window_settle(struct window *window, struct batch_pool *pool, struct tracez_outcome *sum);
 
 /* Ends all batches that are not done, and takes the unread spans out of the collector, for this
- * reason. Returns how many spans were exported by batches that had been done and waited. */
-uint64_t window_give_up(struct window *window, struct batch_pool *pool, enum tracez_drop reason);
+ * reason. Likewise added to sum, with what had been done and waited. */
+void window_give_up(struct window *window, struct batch_pool *pool, enum tracez_drop reason,
+                    struct tracez_outcome *sum);
 
 /* Forgets the batches; their spans become unread again. */
 void window_abandon(struct window *window, struct batch_pool *pool);

@@ -90,6 +90,35 @@ void exporting_flush_spans(struct exporting *exporting, size_t count)
     tracez_exporter_flush(exporting->exporter);
 }
 
+uint64_t histogram_count(const struct tracez_histogram *histogram)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i <= TRACEZ_HISTOGRAM_BOUNDS; i++) {
+        count += histogram->buckets[i];
+    }
+    return count;
+}
+
+/* Of an exporter that has stopped, the only one of its tracer. */
+static void check_stats(const struct tracez_exporter_stats *stats, const struct tracez_stats *books)
+{
+    static const enum tracez_drop own[] = {TRACEZ_DROP_REJECTED, TRACEZ_DROP_PARTIAL_REJECTED,
+                                           TRACEZ_DROP_RETRY_EXHAUSTED,
+                                           TRACEZ_DROP_SHUTDOWN_DEADLINE};
+
+    ck_assert_uint_eq(stats->exported, books->exported);
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        ck_assert_uint_eq(stats->dropped[own[i]], books->dropped[own[i]]);
+    }
+    ck_assert_uint_eq(stats->inflight + stats->requests_inflight, 0);
+    ck_assert_uint_eq(stats->attempts, stats->batches + stats->failed_attempts);
+    ck_assert_uint_le(stats->retries, stats->failed_attempts);
+    ck_assert_uint_eq(histogram_count(&stats->duration_ns), stats->batches);
+    ck_assert_uint_eq(histogram_count(&stats->failed_duration_ns), stats->failed_attempts);
+    ck_assert_uint_eq(histogram_count(&stats->batch_spans), stats->batches);
+}
+
 struct exporting_end exporting_end(struct exporting *exporting)
 {
     struct exporting_end end;
@@ -101,7 +130,7 @@ struct exporting_end exporting_end(struct exporting *exporting)
     backend_stop(exporting->backend);
     end.books = books(exporting->tracer);
     ck_assert_uint_eq(end.books.queued + end.books.inflight + end.books.live, 0);
-    ck_assert_uint_eq(end.books.exported, end.stats.exported);
+    check_stats(&end.stats, &end.books);
     tracez_tracer_destroy(exporting->tracer);
     close(exporting->wake_fd);
     return end;

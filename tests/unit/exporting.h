@@ -41,8 +41,8 @@ void exporter_start(struct tracez_exporter *exporter);
 /* Finishes this many spans and has them sent. */
 void exporting_flush_spans(struct exporting *exporting, size_t count);
 
-/* Stops the exporter, which has no reason not to, checks that the books balance with nothing left,
- * frees everything, and returns the last figures. */
+/* Stops the exporter, which has no reason not to, checks that the books balance with nothing left
+ * and that its own figures agree with them, frees everything, and returns the last figures. */
 struct exporting_end {
     struct tracez_stats books;
     struct tracez_exporter_stats stats;
@@ -54,6 +54,9 @@ enum tracez_result exporter_stop_timed(struct tracez_exporter *exporter, uint32_
                                        bool keep_rest, uint64_t *took_ms);
 
 struct tracez_exporter_stats exporter_stats(struct tracez_exporter *exporter);
+
+/* How many values it holds. */
+uint64_t histogram_count(const struct tracez_histogram *histogram);
 
 /* Waits until exported and dropped spans are as many. */
 void wait_settled(struct tracez_tracer *tracer, uint64_t spans);

@@ -14,6 +14,7 @@ struct fixture {
     struct envelopes envelopes;
     struct batch_pool pool;
     struct window window;
+    struct tracez_outcome sum; /* of all that was acknowledged */
 };
 
 static struct fixture begin(size_t spans, size_t body_bytes_max)
@@ -53,6 +54,36 @@ static struct batch *read_batch(struct fixture *fixture)
     return batch;
 }
 
+/* What was added up is what the collector knows. */
+static void check_sum(const struct fixture *fixture)
+{
+    struct tracez_collector_stats stats = collector_books(fixture->window.collector);
+
+    ck_assert_uint_eq(fixture->sum.exported, stats.exported);
+    for (int reason = 0; reason < TRACEZ_DROP_COUNT; reason++) {
+        ck_assert_uint_eq(fixture->sum.dropped[reason], stats.dropped[reason]);
+    }
+}
+
+/* Returns how many spans were exported. */
+static uint64_t settle(struct fixture *fixture)
+{
+    uint64_t before = fixture->sum.exported;
+
+    window_settle(&fixture->window, &fixture->pool, &fixture->sum);
+    check_sum(fixture);
+    return fixture->sum.exported - before;
+}
+
+static uint64_t give_up(struct fixture *fixture, enum tracez_drop reason)
+{
+    uint64_t before = fixture->sum.exported;
+
+    window_give_up(&fixture->window, &fixture->pool, reason, &fixture->sum);
+    check_sum(fixture);
+    return fixture->sum.exported - before;
+}
+
 static void end_exported(struct batch *batch)
 {
     batch->outcome.exported = batch->body.spans;
@@ -67,7 +98,7 @@ START_TEST(a_span_that_no_body_can_hold_is_read_counted_and_done)
     struct batch *batch = read_batch(&fixture);
     ck_assert_int_eq(batch->state, BATCH_DONE);
     ck_assert_uint_eq(batch->body.spans, 0);
-    ck_assert_uint_eq(window_settle(&fixture.window, &fixture.pool), 0);
+    ck_assert_uint_eq(settle(&fixture), 0);
 
     ck_assert_uint_eq(end(&fixture).dropped[TRACEZ_DROP_OVERSIZE], 3);
 }
@@ -82,8 +113,8 @@ START_TEST(a_batch_ends_before_the_span_that_would_not_fit_and_the_next_begins_w
     uint32_t spans = first->body.spans + second->body.spans;
     end_exported(first);
     end_exported(second);
-    uint64_t exported = window_settle(&fixture.window, &fixture.pool);
-    window_give_up(&fixture.window, &fixture.pool, TRACEZ_DROP_SHUTDOWN_DEADLINE);
+    uint64_t exported = settle(&fixture);
+    give_up(&fixture, TRACEZ_DROP_SHUTDOWN_DEADLINE);
 
     ck_assert_uint_gt(first->body.spans, 0);
     ck_assert_uint_lt(first->body.spans, 6);
@@ -100,15 +131,15 @@ START_TEST(a_batch_that_is_done_waits_for_those_before_it)
     struct batch *third = read_batch(&fixture);
 
     end_exported(third);
-    ck_assert_uint_eq(window_settle(&fixture.window, &fixture.pool), 0);
+    ck_assert_uint_eq(settle(&fixture), 0);
     ck_assert_ptr_null(third->body.segments[0].json.text); /* nobody needs it any more */
     end_exported(first);
-    ck_assert_uint_eq(window_settle(&fixture.window, &fixture.pool), 10);
+    ck_assert_uint_eq(settle(&fixture), 10);
     ck_assert_uint_eq(books(fixture.tracer).exported, 10);
     ck_assert_uint_eq(books(fixture.tracer).inflight, 20);
     second->outcome.dropped[TRACEZ_DROP_REJECTED] = second->body.spans;
     second->state = BATCH_DONE;
-    ck_assert_uint_eq(window_settle(&fixture.window, &fixture.pool), 10);
+    ck_assert_uint_eq(settle(&fixture), 10);
 
     struct tracez_stats stats = end(&fixture);
     ck_assert_uint_eq(stats.exported, 20);
@@ -125,7 +156,7 @@ START_TEST(due_spans_are_counted_down_as_they_are_read)
     uint64_t after_first = fixture.window.due_spans;
     end_exported(read_batch(&fixture));
     uint64_t after_second = fixture.window.due_spans;
-    window_settle(&fixture.window, &fixture.pool);
+    settle(&fixture);
 
     ck_assert_uint_eq(after_first, 5);
     ck_assert_uint_eq(after_second, 0);
@@ -157,8 +188,7 @@ START_TEST(giving_up_counts_what_is_not_done_and_what_was_not_read)
     struct batch *second = read_batch(&fixture);
     end_exported(second);
 
-    uint64_t exported =
-        window_give_up(&fixture.window, &fixture.pool, TRACEZ_DROP_SHUTDOWN_DEADLINE);
+    uint64_t exported = give_up(&fixture, TRACEZ_DROP_SHUTDOWN_DEADLINE);
 
     ck_assert_uint_eq(exported, 10);
     struct tracez_stats stats = end(&fixture);
@@ -219,7 +249,7 @@ START_TEST(a_batch_from_the_pool_is_as_good_as_new)
     first->first_sent_ns = 1;
     first->outcome.dropped[TRACEZ_DROP_REJECTED] = first->body.spans;
     first->state = BATCH_DONE;
-    window_settle(&fixture.window, &fixture.pool);
+    settle(&fixture);
 
     struct batch *again = read_batch(&fixture);
 
@@ -229,7 +259,7 @@ START_TEST(a_batch_from_the_pool_is_as_good_as_new)
     ck_assert_uint_eq(again->first_sent_ns, 0);
     ck_assert_uint_eq(again->outcome.dropped[TRACEZ_DROP_REJECTED], 0);
     end_exported(again);
-    window_settle(&fixture.window, &fixture.pool);
+    settle(&fixture);
     ck_assert_uint_eq(end(&fixture).exported, 10);
 }
 END_TEST

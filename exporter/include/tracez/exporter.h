@@ -80,9 +80,9 @@ TRACEZ_API void tracez_exporter_config_init_bytes(struct tracez_exporter_config 
  * OTEL_EXPORTER_OTLP_ENDPOINT (a base), _HEADERS, _COMPRESSION, _TIMEOUT, each also as
  * OTEL_EXPORTER_OTLP_TRACES_* (that endpoint is exact), OTEL_BSP_SCHEDULE_DELAY,
  * OTEL_BSP_MAX_EXPORT_BATCH_SIZE, OTEL_BSP_EXPORT_TIMEOUT; TRACEZ_EXPORTER_ENDPOINT, _HEADERS,
- * _COMPRESSION, _TIMEOUT_MS, _CONNECT_TIMEOUT_MS, _INTERVAL_MS, _BATCH_SIZE, _CONNECTIONS, _SHUTDOWN_TIMEOUT_MS.
- * What of the others can't be had (certificates, another protocol) is told. Values
- * that are secret are not. [setup] */
+ * _COMPRESSION, _TIMEOUT_MS, _CONNECT_TIMEOUT_MS, _INTERVAL_MS, _BATCH_SIZE, _CONNECTIONS,
+ * _SHUTDOWN_TIMEOUT_MS. What of the others can't be had (certificates, another protocol) is told.
+ * Values that are secret are not. [setup] */
 TRACEZ_API void
 tracez_exporter_config_read_environment(struct tracez_exporter_config *config,
                                         const struct tracez_environment *environment);
@@ -128,23 +128,53 @@ enum tracez_exporter_state {
     TRACEZ_EXPORTER_DOWN     /* attempts fail; spans are kept and tried again */
 };
 
+/* How values are spread: in each bucket those up to its bound and above the one before, in the last
+ * those above all bounds. */
+#define TRACEZ_HISTOGRAM_BOUNDS 14
+
+struct tracez_histogram {
+    uint64_t buckets[TRACEZ_HISTOGRAM_BOUNDS + 1];
+    uint64_t sum; /* of the values */
+};
+
+/* The bounds, which are values of the bucket below: 1, 2, 5, 10 ms ... 30 s; 1, 4, 16 ... 32,768.
+ */
+extern TRACEZ_API const uint64_t tracez_export_duration_bounds_ns[TRACEZ_HISTOGRAM_BOUNDS];
+extern TRACEZ_API const uint64_t tracez_batch_spans_bounds[TRACEZ_HISTOGRAM_BOUNDS];
+
+/* Of this exporter alone, since it was made. What all that share a buffer did is in the ledger
+ * (tracez_tracer_stats), how full it is in tracez_collector_stats. Where OpenTelemetry's SDK
+ * metrics have a name, it stands behind. */
 struct tracez_exporter_stats {
     size_t struct_bytes;
     enum tracez_exporter_state state;
-    uint64_t batches;         /* accepted by the backend */
-    uint64_t attempts;        /* requests that ended, in whatever way */
-    uint64_t failed_attempts; /* of those, the ones without a 2xx */
+    uint32_t lanes; /* bit i: it reads lane i */
+
+    /* spans */
+    uint64_t exported;                   /* otel.sdk.exporter.span.exported */
+    uint64_t dropped[TRACEZ_DROP_COUNT]; /* the same, with an error.type */
+    uint64_t inflight;                   /* otel.sdk.exporter.span.inflight: on their way now */
+
+    /* requests, one batch each */
+    uint64_t attempts;          /* that ended, in whatever way */
+    uint64_t batches;           /* of these, the ones that the backend accepted */
+    uint64_t failed_attempts;   /* of these, the others: without a 2xx */
+    uint64_t retries;           /* of attempts, those of a batch that had been sent before */
+    uint64_t requests_inflight; /* on their way now */
     uint64_t malformed_responses;
-    uint64_t exported;   /* spans, by this exporter */
-    uint64_t body_bytes; /* sent in accepted batches, uncompressed */
-    uint64_t wire_bytes; /* the same as they were sent */
     uint64_t connections_opened;
+    uint64_t body_bytes;                        /* in accepted batches, uncompressed */
+    uint64_t wire_bytes;                        /* the same as they were sent */
+    struct tracez_histogram batch_spans;        /* of accepted batches */
+    struct tracez_histogram duration_ns;        /* otel.sdk.exporter.operation.duration: likewise */
+    struct tracez_histogram failed_duration_ns; /* the same, with an error.type */
+
     uint64_t last_success_unix_ns; /* 0: never */
+    uint64_t last_error_unix_ns;   /* likewise */
     uint64_t down_since_unix_ns;   /* 0: it is not down */
     char last_error[128]; /* "HTTP 503", "connection refused"; empty when there was none; no secrets
                            */
     char endpoint[256];   /* as used, without user and password */
-    uint32_t lanes;       /* bit i: it reads lane i */
 };
 
 #define tracez_exporter_stats_init(stats)                                                          \
