@@ -138,6 +138,18 @@ typedef struct {
 } ngx_http_tracez_main_conf_t;
 
 
+/* The status page while it is written, and what it tells. */
+typedef struct {
+    u_char                         *pos;
+    u_char                         *last;        /* end of the memory */
+
+    ngx_http_tracez_main_conf_t    *tmcf;
+    struct tracez_stats             ledger;
+    struct tracez_exporter_stats    exporter;
+    ngx_http_tracez_lane_t          lanes[TRACEZ_LANES_MAX];
+} ngx_http_tracez_page_t;
+
+
 typedef struct {
     ngx_uint_t                      buffer_size;
     ngx_str_t                       service_name;
@@ -310,7 +322,18 @@ void ngx_http_tracez_set_tags(ngx_http_request_t *r,
 
 ngx_int_t ngx_http_tracez_add_variables(ngx_conf_t *cf);
 
-/* the status page */
+/* the status page: text that does not fit is left out */
+void ngx_cdecl ngx_http_tracez_print(ngx_http_tracez_page_t *page,
+    const char *fmt, ...);
+void ngx_http_tracez_print_text(ngx_http_tracez_page_t *page, u_char *text,
+    size_t len);
+void ngx_http_tracez_print_string(ngx_http_tracez_page_t *page,
+    const char *text);
+void ngx_http_tracez_get_collector(ngx_http_tracez_page_t *page, ngx_uint_t i,
+    struct tracez_collector_stats *stats);
+void ngx_http_tracez_print_json(ngx_http_tracez_page_t *page);
+void ngx_http_tracez_print_metrics(ngx_http_tracez_page_t *page);
+
 char *ngx_http_tracez_set_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The status page as JSON. */
+#include "ngx_http_tracez.h"
+
+
+static const char  *ngx_http_tracez_states[] = {
+    [TRACEZ_EXPORTER_WAITING] = "waiting",
+    [TRACEZ_EXPORTER_UP] = "up",
+    [TRACEZ_EXPORTER_DOWN] = "down",
+};
+
+
+static void
+ngx_http_tracez_print_json_drops(ngx_http_tracez_page_t *page,
+    const uint64_t *dropped)
+{
+    ngx_uint_t  i;
+
+    ngx_http_tracez_print(page, "\"dropped\":{");
+
+    for (i = 0; i < TRACEZ_DROP_COUNT; i++) {
+        ngx_http_tracez_print(page, "%s\"%s\":%uL", i ? "," : "",
+                              tracez_drop_text((enum tracez_drop) i),
+                              dropped[i]);
+    }
+
+    ngx_http_tracez_print(page, "}");
+}
+
+
+static void
+ngx_http_tracez_print_json_ledger(ngx_http_tracez_page_t *page)
+{
+    struct tracez_stats  *ledger;
+
+    ledger = &page->ledger;
+
+    ngx_http_tracez_print(page,
+                          "\"ledger\":{\"requests\":%uL,\"traced\":%uL,"
+                          "\"not_traced\":%uL,\"started\":%uL,"
+                          "\"not_recorded\":%uL,\"recorded\":%uL,"
+                          "\"live\":%uL,\"not_kept\":%uL,\"queued\":%uL,"
+                          "\"inflight\":%uL,\"exported\":%uL,",
+                          ledger->requests, ledger->traced,
+                          ledger->not_traced, ledger->started,
+                          ledger->not_recorded, ledger->recorded,
+                          ledger->live, ledger->not_kept, ledger->queued,
+                          ledger->inflight, ledger->exported);
+
+    ngx_http_tracez_print_json_drops(page, ledger->dropped);
+
+    ngx_http_tracez_print(page, ",\"misuse\":%uL,\"tags_refused\":%uL}",
+                          ledger->misuse, ledger->tags_refused);
+}
+
+
+static void
+ngx_http_tracez_print_json_collector(ngx_http_tracez_page_t *page,
+    ngx_uint_t i)
+{
+    ngx_http_tracez_collector_t    *collector;
+    struct tracez_collector_stats   stats;
+
+    collector = page->tmcf->collectors.elts;
+    ngx_http_tracez_get_collector(page, i, &stats);
+
+    ngx_http_tracez_print(page, "%s{\"name\":\"", i ? "," : "");
+    ngx_http_tracez_print_string(page, stats.name);
+    ngx_http_tracez_print(page, "\",\"spans_max\":%uL,\"sample_rate\":\"",
+                          stats.spans_max);
+    ngx_http_tracez_print_text(page, collector[i].sample_rate.data,
+                               collector[i].sample_rate.len);
+    ngx_http_tracez_print(page,
+                          "\",\"queued\":%uL,\"inflight\":%uL,"
+                          "\"exported\":%uL,",
+                          stats.queued, stats.inflight, stats.exported);
+    ngx_http_tracez_print_json_drops(page, stats.dropped);
+    ngx_http_tracez_print(page, ",\"pressure_percent\":%uD}",
+                          stats.pressure_percent);
+}
+
+
+static void
+ngx_http_tracez_print_json_exporter(ngx_http_tracez_page_t *page)
+{
+    ngx_uint_t                     i;
+    struct tracez_exporter_stats  *stats;
+
+    stats = &page->exporter;
+
+    ngx_http_tracez_print(page,
+                          "\"exporter\":{\"state\":\"%s\",\"endpoint\":\"",
+                          ngx_http_tracez_states[stats->state]);
+    ngx_http_tracez_print_string(page, stats->endpoint);
+    ngx_http_tracez_print(page,
+                          "\",\"batches\":%uL,\"attempts\":%uL,"
+                          "\"failed_attempts\":%uL,"
+                          "\"malformed_responses\":%uL,\"exported\":%uL,"
+                          "\"body_bytes\":%uL,\"wire_bytes\":%uL,"
+                          "\"connections_opened\":%uL,"
+                          "\"last_success_unix_ns\":%uL,"
+                          "\"down_since_unix_ns\":%uL,\"last_error\":\"",
+                          stats->batches, stats->attempts,
+                          stats->failed_attempts, stats->malformed_responses,
+                          stats->exported, stats->body_bytes,
+                          stats->wire_bytes,
+                          stats->connections_opened,
+                          stats->last_success_unix_ns,
+                          stats->down_since_unix_ns);
+    ngx_http_tracez_print_string(page, stats->last_error);
+    ngx_http_tracez_print(page, "\",\"lanes\":[");
+
+    for (i = 0; i < page->tmcf->tracer_config.lanes; i++) {
+        ngx_http_tracez_print(page, "%s{\"state\":\"%s\",\"worker\":%P,"
+                              "\"batches\":%uL}",
+                              i ? "," : "",
+                              ngx_http_tracez_states[page->lanes[i].state],
+                              page->lanes[i].pid, page->lanes[i].batches);
+    }
+
+    ngx_http_tracez_print(page, "]}");
+}
+
+
+void
+ngx_http_tracez_print_json(ngx_http_tracez_page_t *page)
+{
+    ngx_uint_t  i;
+
+    ngx_http_tracez_print(page, "{\"version\":\"%s\",", tracez_version());
+    ngx_http_tracez_print_json_ledger(page);
+    ngx_http_tracez_print(page, ",\"collectors\":[");
+
+    for (i = 0; i < page->tmcf->collectors.nelts; i++) {
+        ngx_http_tracez_print_json_collector(page, i);
+    }
+
+    ngx_http_tracez_print(page, "],");
+    ngx_http_tracez_print_json_exporter(page);
+    ngx_http_tracez_print(page, "}\n");
+}
