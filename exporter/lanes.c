@@ -63,6 +63,9 @@ static void take_lanes(struct tracez_exporter *exporter)
     uint32_t more = exporter->orders.stop ? exporter->lane_count : 1;
 
     for (uint32_t lane = 0; lane < exporter->lane_count; lane++) {
+        if (window_at(exporter, lane, 0)->is_leaving) {
+            continue; /* whoever gets it takes what it lacks, too */
+        }
         if (lanes_hold(exporter, lane)) {
             take_lane(exporter, lane); /* what it lacks */
         } else if (more > 0 && take_lane(exporter, lane)) {

@@ -18,6 +18,7 @@
 
 #define KEPT_CAPACITY_MIN 1024
 #define PAUSE_AFTER_ERROR_MS 100
+#define NAME_KEPT_S 1 /* connections are kept: who needs a new one has reason to ask again */
 
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 static CURLcode global_result; /* written under global_once */
@@ -102,6 +103,11 @@ bool transport_open(struct transport *transport)
     pthread_once(&global_once, init_global);
     transport->multi = global_result == CURLE_OK ? curl_multi_init() : NULL;
     if (transport->multi == NULL) {
+        return false;
+    }
+    /* Without descriptors libcurl does without what wakes it, and nobody could end a wait. */
+    if (curl_multi_wakeup(transport->multi) != CURLM_OK) {
+        transport_close(transport);
         return false;
     }
     curl_multi_setopt(transport->multi, CURLMOPT_MAX_HOST_CONNECTIONS, connections);
@@ -227,6 +233,7 @@ static bool set_numbers(CURL *easy, const struct tracez_exporter_config *config)
         {CURLOPT_QUICK_EXIT, 1}, /* do not wait for a name lookup that hangs */
         {CURLOPT_TIMEOUT_MS, (long)config->timeout_ms},
         {CURLOPT_CONNECTTIMEOUT_MS, (long)config->connect_timeout_ms},
+        {CURLOPT_DNS_CACHE_TIMEOUT, NAME_KEPT_S},
         {CURLOPT_MAXAGE_CONN, (long)config->keepalive_timeout_ms / 1000},
         {CURLOPT_TCP_KEEPALIVE, 1},
     };
