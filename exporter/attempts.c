@@ -12,7 +12,7 @@
 /* A batch's body as it goes out, the same at each attempt. Its text is NULL: no memory. */
 static struct tracez_text wire_text(struct tracez_exporter *exporter, struct batch *batch)
 {
-    const struct json_writer *body = otlp_body_finish(&batch->body);
+    const struct json_writer *body = body_finish(&batch->body);
     struct gzip_body *compressed = &batch->compressed;
 
     if (body == NULL) {
@@ -100,7 +100,11 @@ uint64_t attempts_give_up_ns(struct tracez_exporter *exporter)
 static void end_accepted(struct tracez_exporter *exporter, struct batch *batch,
                          const struct transport_result *result, uint64_t now_ns)
 {
-    const struct answer answer = answer_read(result->body, result->is_cut, batch->body.spans);
+    struct answer answer = {0};
+
+    if (exporter->pool.format->reads_answer) {
+        answer = answer_read(result->body, result->is_cut, batch->body.spans);
+    }
 
     batch->outcome.exported = batch->body.spans - answer.rejected_spans;
     batch->outcome.dropped[TRACEZ_DROP_PARTIAL_REJECTED] = answer.rejected_spans;

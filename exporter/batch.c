@@ -8,7 +8,7 @@
 
 static void destroy(struct batch *batch)
 {
-    otlp_body_deinit(&batch->body);
+    body_deinit(&batch->body);
     gzip_body_deinit(&batch->compressed);
     free(batch);
 }
@@ -20,13 +20,13 @@ struct batch *batch_take(struct batch_pool *pool)
     if (batch == NULL) {
         batch = calloc(1, sizeof(*batch));
         if (batch != NULL) {
-            otlp_body_init(&batch->body, pool->body_bytes_max);
+            body_init(&batch->body, pool->format, pool->body_bytes_max);
         }
         return batch;
     }
     pool->first = batch->next;
     pool->count--;
-    otlp_body_clear(&batch->body);
+    body_clear(&batch->body);
     batch->compressed.bytes = 0;
     batch->next = NULL;
     batch->state = BATCH_WAITING;

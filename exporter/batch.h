@@ -6,8 +6,8 @@
 #ifndef TRACEZ_EXPORTER_BATCH_H
 #define TRACEZ_EXPORTER_BATCH_H
 
+#include "body.h"
 #include "gzip.h"
-#include "otlp.h"
 
 enum batch_state {
     BATCH_WAITING, /* to be sent, perhaps again */
@@ -18,7 +18,7 @@ enum batch_state {
 struct batch {
     struct batch *next; /* in its window, or in the pool */
     enum batch_state state;
-    struct otlp_body body;
+    struct body body;
     struct gzip_body compressed; /* the same, once it is needed so */
     struct tracez_mark mark;
     struct tracez_outcome outcome;
@@ -33,6 +33,7 @@ struct batch_pool {
     struct batch *first;
     uint32_t count;
     uint32_t count_max;
+    const struct format *format;
     size_t body_bytes_max;
 };
 

@@ -4,8 +4,8 @@
 #include "config.h"
 
 #include "endpoint.h"
+#include "format.h"
 #include "header.h"
-#include "otlp.h"
 #include "pace.h"
 #include "refusal.h"
 
@@ -19,7 +19,6 @@ void tracez_exporter_config_init_bytes(struct tracez_exporter_config *config, si
 {
     struct tracez_exporter_config defaults = {
         .struct_bytes = struct_bytes,
-        .endpoint = "http://localhost:4318",
         .format = TRACEZ_FORMAT_OTLP,
         .compression = TRACEZ_COMPRESSION_NONE,
         .interval_ms = 5000,
@@ -103,7 +102,8 @@ enum tracez_result exporter_config_take(struct tracez_exporter_config *copy,
     memcpy(copy, config,
            config->struct_bytes < sizeof(*copy) ? config->struct_bytes : sizeof(*copy));
     copy->struct_bytes = sizeof(*copy);
-    if (copy->format != TRACEZ_FORMAT_OTLP) {
+    const struct format *format = format_of(copy->format);
+    if (format == NULL) {
         return refuse(error, TRACEZ_INVALID, "format %d rejected: one of enum tracez_format",
                       (int)copy->format);
     }
@@ -112,6 +112,7 @@ enum tracez_result exporter_config_take(struct tracez_exporter_config *copy,
                       "compression %d rejected: one of enum tracez_compression",
                       (int)copy->compression);
     }
+    copy->endpoint = copy->endpoint != NULL ? copy->endpoint : format->endpoint;
     if (copy->endpoint_form > TRACEZ_ENDPOINT_BASE) {
         return refuse(error, TRACEZ_INVALID,
                       "endpoint_form %d rejected: one of enum tracez_endpoint_form",
@@ -122,7 +123,7 @@ enum tracez_result exporter_config_take(struct tracez_exporter_config *copy,
         (result = check_wake_fds(copy->wake_fds, error)) != TRACEZ_OK ||
         (result = headers_check(copy->headers, copy->header_count, error)) != TRACEZ_OK ||
         (result = header_list_check(copy->header_list, copy->header_count, error)) != TRACEZ_OK ||
-        (result = endpoint_init(&endpoint, copy->endpoint, copy->endpoint_form, OTLP_PATH,
+        (result = endpoint_init(&endpoint, copy->endpoint, copy->endpoint_form, format->path,
                                 error)) != TRACEZ_OK) {
         return result;
     }

@@ -43,6 +43,17 @@ static void read_endpoint(struct tracez_exporter_config *config, const char *nam
     config->endpoint_form = form;
 }
 
+static void read_format(struct tracez_exporter_config *config, const char *name,
+                        const struct tracez_environment *environment)
+{
+    const char *text = tracez_environment_text(name);
+    struct tracez_error error;
+
+    if (text != NULL && tracez_format_parse(text, &config->format, &error) != TRACEZ_OK) {
+        tell(environment, name, error.text);
+    }
+}
+
 static void read_headers(struct tracez_exporter_config *config, const char *name,
                          const struct tracez_environment *environment)
 {
@@ -109,11 +120,15 @@ static void refuse_others(const struct tracez_environment *environment)
 void tracez_exporter_config_read_environment(struct tracez_exporter_config *config,
                                              const struct tracez_environment *environment)
 {
-    read_endpoint(config, "OTEL_EXPORTER_OTLP_ENDPOINT", TRACEZ_ENDPOINT_BASE, environment);
-    read_endpoint(config, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", TRACEZ_ENDPOINT_EXACT, environment);
+    read_format(config, "TRACEZ_EXPORTER_FORMAT", environment);
+    if (config->format == TRACEZ_FORMAT_OTLP) { /* where OTLP goes, and with which secrets */
+        read_endpoint(config, "OTEL_EXPORTER_OTLP_ENDPOINT", TRACEZ_ENDPOINT_BASE, environment);
+        read_endpoint(config, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", TRACEZ_ENDPOINT_EXACT,
+                      environment);
+        read_headers(config, "OTEL_EXPORTER_OTLP_HEADERS", environment);
+        read_headers(config, "OTEL_EXPORTER_OTLP_TRACES_HEADERS", environment);
+    }
     read_endpoint(config, "TRACEZ_EXPORTER_ENDPOINT", TRACEZ_ENDPOINT_COMPLETED, environment);
-    read_headers(config, "OTEL_EXPORTER_OTLP_HEADERS", environment);
-    read_headers(config, "OTEL_EXPORTER_OTLP_TRACES_HEADERS", environment);
     read_headers(config, "TRACEZ_EXPORTER_HEADERS", environment);
     read_compression(config, "OTEL_EXPORTER_OTLP_COMPRESSION", environment);
     read_compression(config, "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", environment);

@@ -213,6 +213,30 @@ void json_write_string(struct json_writer *writer, struct tracez_text text)
     JSON_WRITE(writer, "\"");
 }
 
+/* In place, from the end: JSON has no control characters, and its UTF-8 is good already. */
+void json_quote(struct json_writer *writer, size_t from)
+{
+    size_t escapes = 0;
+
+    for (size_t i = from; i < writer->bytes; i++) {
+        escapes += writer->text[i] == '"' || writer->text[i] == '\\';
+    }
+    if (!json_writer_reserve(writer, escapes + 2)) {
+        return;
+    }
+    char *to = writer->text + writer->bytes + escapes + 2;
+    *--to = '"';
+    for (size_t i = writer->bytes; i > from; i--) {
+        char byte = writer->text[i - 1];
+        *--to = byte;
+        if (byte == '"' || byte == '\\') {
+            *--to = '\\';
+        }
+    }
+    *--to = '"';
+    writer->bytes += escapes + 2;
+}
+
 void json_write_hex(struct json_writer *writer, const uint8_t *bytes, size_t count)
 {
     static const char digits[] = "0123456789abcdef";

@@ -55,6 +55,10 @@ static inline void json_write_raw(struct json_writer *writer, const char *text, 
 #define JSON_WRITE(writer, literal) json_write_raw((writer), "" literal, sizeof(literal) - 1)
 
 void json_write_string(struct json_writer *writer, struct tracez_text text); /* with its quotes */
+
+/* Makes one string of the JSON that was written since the text had so many bytes. */
+void json_quote(struct json_writer *writer, size_t from);
+
 void json_write_hex(struct json_writer *writer, const uint8_t *bytes, size_t count); /* likewise */
 void json_write_unsigned(struct json_writer *writer, uint64_t value);
 void json_write_signed(struct json_writer *writer, int64_t value);

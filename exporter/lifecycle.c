@@ -124,15 +124,17 @@ static enum tracez_result make(struct tracez_exporter *exporter,
                                const struct tracez_exporter_config *config,
                                struct tracez_tracer *tracer, struct tracez_error *error)
 {
+    const struct format *format = format_of(config->format);
     enum tracez_result result;
 
     find_lanes(exporter, tracer);
     if ((result = paces_init(exporter->paces, config, tracer, error)) != TRACEZ_OK ||
-        (result = transport_init(&exporter->transport, config, OTLP_PATH, error)) != TRACEZ_OK) {
+        (result = transport_init(&exporter->transport, config, format->path, error)) != TRACEZ_OK) {
         return result;
     }
     exporter->config = exporter->transport.config;
     exporter->pool.count_max = config->connections;
+    exporter->pool.format = format;
     exporter->pool.body_bytes_max = config->max_batch_bytes;
     retry_init(&exporter->retry, config->retry_min_ms, config->retry_max_ms, random_seed());
     if (!init_shared(&exporter->shared, exporter->transport.endpoint.shown)) {

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Encoding spans as OTLP JSON. The rules that bite (opentelemetry-proto, "JSON Protobuf Encoding"):
+ * OTLP/HTTP JSON (an ExportTraceServiceRequest): spans of one resource stand together in one
+ * resourceSpans entry. The rules that bite (opentelemetry-proto, "JSON Protobuf Encoding"):
  * lowerCamelCase keys; ids in lower hex; 64-bit integers as decimal strings; enums as numbers;
  * nothing that is unset is written, status least of all. Receivers ignore unknown keys, so a
  * misspelt one silently loses data. */
-#include "otlp.h"
-
 #include "attributes.h"
+#include "format.h"
 
-#include <assert.h>
+#include <jansson.h>
 
-#define PREFIX "{\"resourceSpans\":["
-#define SUFFIX "]}"
+#define SCHEMA_URL "https://opentelemetry.io/schemas/1.44.0"
+#define SPANS "\"spans\":[" /* can't occur in a string: there its quotes would be escaped */
 
 /* opentelemetry-proto, SpanFlags */
 #define FLAG_REMOTENESS_KNOWN 0x100U
@@ -133,8 +133,10 @@ static void write_status(struct json_writer *writer, const struct tracez_record 
     JSON_WRITE(writer, "}");
 }
 
-static void write_span(struct json_writer *writer, const struct tracez_record *record)
+static void write_span(struct json_writer *writer, const struct tracez_record *record,
+                       const struct envelope *envelope)
 {
+    (void)envelope; /* around the spans */
     write_ids(writer, record);
     write_head(writer, record);
     if (record->tag_count > 0) {
@@ -156,141 +158,81 @@ static void write_span(struct json_writer *writer, const struct tracez_record *r
     JSON_WRITE(writer, "}");
 }
 
-/* ---- A body ---------------------------------------------------------------------------------- */
+/* ---- A resource ------------------------------------------------------------------------------ */
 
-void otlp_body_init(struct otlp_body *body, size_t bytes_max)
+/* Its attributes obey the same rules as a span's, so the same code writes them; jansson reads them
+ * back (which also proves them valid before they go around every batch), puts the constants around
+ * and writes the whole. */
+
+static json_t *unknown_service(void)
 {
-    *body = (struct otlp_body){.bytes_max = bytes_max};
-    for (uint32_t i = 0; i < OTLP_SEGMENTS_MAX; i++) {
-        json_writer_init(&body->segments[i].json, bytes_max);
-    }
-    otlp_body_clear(body);
+    return json_pack("[{s:s, s:{s:s}}]", "key", "service.name", "value", "stringValue",
+                     UNKNOWN_SERVICE);
 }
 
-void otlp_body_deinit(struct otlp_body *body)
+static json_t *read_attributes(const struct tracez_collector *collector, uint32_t resource)
 {
-    for (uint32_t i = 0; i < OTLP_SEGMENTS_MAX; i++) {
-        json_writer_deinit(&body->segments[i].json);
+    const unsigned char *entries;
+    size_t entries_bytes;
+    struct json_writer text;
+
+    if (!envelope_resource(collector, resource, &entries, &entries_bytes)) {
+        return unknown_service();
     }
+    json_writer_init(&text, ENVELOPE_BYTES_MAX);
+    attributes_write(&text, entries, entries_bytes);
+    json_t *attributes = text.failure == JSON_FAILURE_NONE
+                             ? json_loadb(text.text, text.bytes, JSON_ALLOW_NUL, NULL)
+                             : NULL;
+    json_writer_deinit(&text);
+    return attributes;
 }
 
-void otlp_body_clear(struct otlp_body *body)
+static int append(const char *buffer, size_t bytes, void *state)
 {
-    for (uint32_t i = 1; i < body->segment_count; i++) {
-        json_writer_deinit(&body->segments[i].json);
-    }
-    json_writer_cut(&body->segments[0].json, 0);
-    body->segment_count = 0;
-    body->bytes = sizeof(PREFIX) - 1 + sizeof(SUFFIX) - 1;
-    body->spans = 0;
-    body->is_finished = false;
+    struct json_writer *writer = state;
+
+    json_write_raw(writer, buffer, bytes);
+    return writer->failure == JSON_FAILURE_NONE ? 0 : -1;
 }
 
-static size_t tail_bytes(const struct envelope *envelope)
+static bool write_envelope(struct envelope *envelope, json_t *attributes)
 {
-    return envelope->text.bytes - envelope->head_bytes;
+    json_t *entry =
+        json_pack("{s:{s:O}, s:[{s:{s:s, s:s}, s:[], s:s}], s:s}", "resource", "attributes",
+                  attributes, "scopeSpans", "scope", "name", "tracez", "version", tracez_version(),
+                  "spans", "schemaUrl", SCHEMA_URL, "schemaUrl", SCHEMA_URL);
+    bool is_written =
+        entry != NULL && json_dump_callback(entry, append, &envelope->text, JSON_COMPACT) == 0;
+    json_decref(entry);
+    return is_written;
 }
 
-static void write_tail(struct json_writer *writer, const struct envelope *envelope)
+static bool build(struct envelope *envelope, const struct tracez_collector *collector,
+                  uint32_t resource)
 {
-    json_write_raw(writer, envelope->text.text + envelope->head_bytes, tail_bytes(envelope));
+    json_t *attributes = read_attributes(collector, resource);
+    bool is_written = attributes != NULL && write_envelope(envelope, attributes);
+    const struct json_writer *text = &envelope->text;
+
+    json_decref(attributes);
+    const char *spans = is_written ? memmem(text->text, text->bytes, SPANS, strlen(SPANS)) : NULL;
+    if (spans == NULL) {
+        return false;
+    }
+    size_t head_bytes = (size_t)(spans - text->text) + strlen(SPANS);
+    envelope->head = (struct tracez_text){text->text, head_bytes};
+    envelope->tail = (struct tracez_text){text->text + head_bytes, text->bytes - head_bytes};
+    return true;
 }
 
-static enum otlp_add refusal(enum json_failure failure)
-{
-    return failure == JSON_FAILURE_MEMORY ? OTLP_NO_MEMORY : OTLP_FULL;
-}
-
-/* Adds a span to a segment that has some. */
-static enum otlp_add add_to(struct otlp_body *body, struct otlp_segment *segment,
-                            const struct tracez_record *record)
-{
-    size_t before = segment->json.bytes;
-
-    JSON_WRITE(&segment->json, ",");
-    write_span(&segment->json, record);
-    size_t added = segment->json.bytes - before;
-    if (segment->json.failure != JSON_FAILURE_NONE || added > body->bytes_max - body->bytes) {
-        enum otlp_add result = refusal(segment->json.failure);
-        json_writer_cut(&segment->json, before);
-        return result;
-    }
-    body->bytes += added;
-    return OTLP_ADDED;
-}
-
-/* Adds the first span of a resource. Body and segment count grow only when all of it fits. */
-static enum otlp_add add_first(struct otlp_body *body, const struct envelope *envelope,
-                               const struct tracez_record *record)
-{
-    struct otlp_segment *segment = &body->segments[body->segment_count];
-    struct json_writer *json = &segment->json;
-    bool is_first = body->segment_count == 0;
-    size_t counted = is_first ? sizeof(PREFIX) - 1 : 0; /* in body->bytes already */
-
-    if (is_first) {
-        JSON_WRITE(json, PREFIX);
-    } else {
-        JSON_WRITE(json, ",");
-    }
-    json_write_raw(json, envelope->text.text, envelope->head_bytes);
-    write_span(json, record);
-    size_t added = json->bytes - counted + tail_bytes(envelope);
-    if (json->failure != JSON_FAILURE_NONE || added > body->bytes_max - body->bytes) {
-        enum otlp_add result = refusal(json->failure);
-        json_writer_cut(json, 0);
-        return result;
-    }
-    segment->resource = record->resource;
-    segment->envelope = envelope;
-    body->segment_count++;
-    body->bytes += added;
-    return OTLP_ADDED;
-}
-
-enum otlp_add otlp_body_add(struct otlp_body *body, struct envelopes *envelopes,
-                            const struct tracez_collector *collector,
-                            const struct tracez_record *record)
-{
-    enum otlp_add result;
-    uint32_t at = 0;
-
-    while (at < body->segment_count && body->segments[at].resource != record->resource) {
-        at++;
-    }
-    if (at < body->segment_count) {
-        result = add_to(body, &body->segments[at], record);
-    } else if (at == OTLP_SEGMENTS_MAX) {
-        result = OTLP_FULL;
-    } else {
-        const struct envelope *envelope = envelopes_get(envelopes, collector, record->resource);
-        result = envelope == NULL ? OTLP_NO_MEMORY : add_first(body, envelope, record);
-    }
-    body->spans += result == OTLP_ADDED;
-    return result;
-}
-
-const struct json_writer *otlp_body_finish(struct otlp_body *body)
-{
-    struct json_writer *json = &body->segments[0].json;
-
-    assert(body->spans > 0);
-    if (body->is_finished) {
-        return json;
-    }
-    /* All room at once: after this nothing can fail half-way. */
-    if (!json_writer_reserve(json, body->bytes - json->bytes)) {
-        json_writer_cut(json, json->bytes);
-        return NULL;
-    }
-    write_tail(json, body->segments[0].envelope);
-    for (uint32_t i = 1; i < body->segment_count; i++) {
-        json_write_raw(json, body->segments[i].json.text, body->segments[i].json.bytes);
-        write_tail(json, body->segments[i].envelope);
-        json_writer_deinit(&body->segments[i].json);
-    }
-    JSON_WRITE(json, SUFFIX);
-    assert(json->bytes == body->bytes);
-    body->is_finished = true;
-    return json;
-}
+const struct format otlp_format = {
+    .endpoint = "http://localhost:4318",
+    .path = "/v1/traces",
+    .opening = "{\"resourceSpans\":[",
+    .closing = "]}",
+    .is_grouped = true,
+    .reads_answer = true,
+    .build = build,
+    .write_span = write_span,
+};

@@ -17,16 +17,16 @@ static bool read_one(const struct tracez_record *record, void *state)
     struct reading *reading = state;
     struct batch *batch = reading->batch;
 
-    switch (otlp_body_add(&batch->body, reading->envelopes, reading->collector, record)) {
-    case OTLP_ADDED:
+    switch (body_add(&batch->body, reading->envelopes, reading->collector, record)) {
+    case BODY_ADDED:
         return true;
-    case OTLP_FULL:
+    case BODY_FULL:
         if (batch->body.spans > 0) {
             return false;
         }
         batch->outcome.dropped[TRACEZ_DROP_OVERSIZE]++;
         return true;
-    case OTLP_NO_MEMORY:
+    case BODY_NO_MEMORY:
         break;
     }
     reading->lacks_memory = true;
@@ -111,7 +111,7 @@ void window_settle(struct window *window, struct batch_pool *pool, struct tracez
     /* A done batch that has to wait needs its body no more. */
     for (struct batch *batch = window->first; batch != NULL; batch = batch->next) {
         if (batch->state == BATCH_DONE) {
-            otlp_body_deinit(&batch->body);
+            body_deinit(&batch->body);
         }
     }
 }

@@ -261,15 +261,19 @@ static char *
 ngx_http_tracez_exporter_format(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, size_t offset)
 {
-    ngx_str_t  *value;
+    ngx_str_t            *value;
+    struct tracez_error   error;
 
     value = cf->args->elts;
 
-    if (ngx_strcmp(value[1].data, "otlp") != 0) {
-        return ngx_http_tracez_exporter_refuse(cf, "\"otlp\"");
+    if (tracez_format_parse((const char *) value[1].data,
+                            &tmcf->exporter_config.format, &error)
+        != TRACEZ_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "tracez_exporter: %s",
+                           error.text);
+        return NGX_CONF_ERROR;
     }
-
-    tmcf->exporter_config.format = TRACEZ_FORMAT_OTLP;
 
     return NGX_CONF_OK;
 }

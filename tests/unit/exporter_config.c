@@ -143,6 +143,44 @@ START_TEST(an_unknown_compression_is_refused)
 }
 END_TEST
 
+START_TEST(formats_have_names_and_a_bad_one_is_told_which_there_are)
+{
+    enum tracez_format format = TRACEZ_FORMAT_OTLP;
+    struct tracez_error error;
+
+    for (int i = TRACEZ_FORMAT_OTLP; i <= TRACEZ_FORMAT_TRACEZ; i++) {
+        const char *name = tracez_format_name((enum tracez_format)i);
+        ck_assert_int_eq(tracez_format_parse(name, &format, &error), TRACEZ_OK);
+        ck_assert_int_eq(format, i);
+    }
+    ck_assert_ptr_null(tracez_format_name((enum tracez_format)3));
+    ck_assert_int_eq(tracez_format_parse("Zipkin", &format, &error), TRACEZ_INVALID);
+    ck_assert_str_eq(error.text, "format \"Zipkin\" rejected: it must be otlp, zipkin or tracez");
+    ck_assert_int_eq(format, TRACEZ_FORMAT_TRACEZ);
+}
+END_TEST
+
+START_TEST(an_endpoint_that_nobody_named_is_the_formats_usual_one)
+{
+    static const char *const urls[] = {
+        [TRACEZ_FORMAT_OTLP] = "http://localhost:4318/v1/traces",
+        [TRACEZ_FORMAT_ZIPKIN] = "http://localhost:9411/api/v2/spans",
+        [TRACEZ_FORMAT_TRACEZ] = "http://localhost:4318/",
+    };
+
+    for (int i = TRACEZ_FORMAT_OTLP; i <= TRACEZ_FORMAT_TRACEZ; i++) {
+        struct tracez_tracer *tracer = tracer_create_default();
+        struct tracez_exporter_config config = defaults();
+        config.format = (enum tracez_format)i;
+        struct tracez_exporter *exporter = exporter_create(&config, tracer);
+
+        ck_assert_str_eq(exporter_stats(exporter).endpoint, urls[i]);
+        tracez_exporter_destroy(exporter);
+        tracez_tracer_destroy(tracer);
+    }
+}
+END_TEST
+
 START_TEST(a_bad_endpoint_and_a_bad_header_are_refused_too)
 {
     const struct tracez_header header = {"Host", "x"};
@@ -189,7 +227,8 @@ START_TEST(defaults_are_what_the_header_says)
     struct tracez_exporter_config config = defaults();
 
     assert_taken(&config);
-    ck_assert_str_eq(config.endpoint, "http://localhost:4318");
+    ck_assert_int_eq(config.format, TRACEZ_FORMAT_OTLP);
+    ck_assert_ptr_null(config.endpoint);
     ck_assert_int_eq(config.compression, TRACEZ_COMPRESSION_NONE);
     ck_assert_uint_eq(config.interval_ms, 5000);
     ck_assert_uint_eq(config.batch_size, 512);
@@ -275,6 +314,8 @@ int main(void)
     tcase_add_test(numbers, the_shortest_retry_may_be_the_longest_but_not_longer);
     tcase_add_test(others, an_unknown_format_is_refused);
     tcase_add_test(others, an_unknown_compression_is_refused);
+    tcase_add_test(others, formats_have_names_and_a_bad_one_is_told_which_there_are);
+    tcase_add_test(others, an_endpoint_that_nobody_named_is_the_formats_usual_one);
     tcase_add_test(others, a_bad_endpoint_and_a_bad_header_are_refused_too);
     tcase_add_test(others, a_wake_fd_that_would_block_the_thread_is_refused);
     tcase_add_test(others, a_config_that_was_never_initialised_is_refused);

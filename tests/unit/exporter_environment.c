@@ -58,6 +58,7 @@ START_TEST(a_bad_value_is_told_by_name_without_secrets_and_changes_nothing)
         {"TRACEZ_EXPORTER_CONNECT_TIMEOUT_MS", "0", "1 to 3600000"},
         {"TRACEZ_EXPORTER_INTERVAL_MS", "5s", "10 to 3600000"},
         {"TRACEZ_EXPORTER_BATCH_SIZE", "0", "1 to 65536"},
+        {"TRACEZ_EXPORTER_FORMAT", "Zipkin", "otlp, zipkin or tracez"},
         {"TRACEZ_EXPORTER_CONNECTIONS", "101", "1 to 100"},
         {"TRACEZ_EXPORTER_SHUTDOWN_TIMEOUT_MS", "3600001", "0 to 3600000"},
         {"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/json"},
@@ -98,6 +99,22 @@ START_TEST(nothing_and_what_is_the_default_anyhow_change_nothing)
     config = read_config(&told);
 
     assert_defaults(&config);
+    ck_assert_int_eq(told.count, 0);
+}
+END_TEST
+
+START_TEST(what_is_for_otlp_is_not_for_another_format)
+{
+    struct told told;
+    setenv("TRACEZ_EXPORTER_FORMAT", "zipkin", 1);
+    setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otlp", 1);
+    setenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "authorization=" SECRET, 1);
+
+    struct tracez_exporter_config config = read_config(&told);
+
+    ck_assert_int_eq(config.format, TRACEZ_FORMAT_ZIPKIN);
+    ck_assert_ptr_null(config.endpoint);
+    ck_assert_ptr_null(config.header_list);
     ck_assert_int_eq(told.count, 0);
 }
 END_TEST
@@ -232,6 +249,7 @@ int main(void)
     tcase_add_test(bad, a_bad_value_is_told_by_name_without_secrets_and_changes_nothing);
     tcase_add_test(bad, a_list_is_refused_beyond_its_bounds_and_beside_too_many_headers);
     tcase_add_test(good, nothing_and_what_is_the_default_anyhow_change_nothing);
+    tcase_add_test(good, what_is_for_otlp_is_not_for_another_format);
     tcase_add_test(good, the_nearer_name_wins);
     tcase_add_test(good, headers_of_both_kinds_reach_the_backend_decoded);
     return run_suite(suite);

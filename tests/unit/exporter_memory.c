@@ -233,7 +233,7 @@ static uint32_t encode_everything(struct window *window, struct batch_pool *pool
 
     while (tracez_collector_unread(window->collector) > 0) {
         struct batch *batch = window_read(window, pool, envelopes, 100);
-        while (batch != NULL && otlp_body_finish(&batch->body) == NULL) {
+        while (batch != NULL && body_finish(&batch->body) == NULL) {
         }
         spans += batch != NULL ? batch->body.spans : 0;
     }
@@ -242,6 +242,7 @@ static uint32_t encode_everything(struct window *window, struct batch_pool *pool
 
 START_TEST(no_span_is_lost_or_sent_twice_when_an_allocation_of_a_batch_fails)
 {
+    const struct format *format = format_of((enum tracez_format)_i);
     struct tracez_tracer *tracer = create_with_resources();
     struct window window = {.collector = first_collector(tracer),
                             .lane = lane_of(first_collector(tracer))};
@@ -253,7 +254,7 @@ START_TEST(no_span_is_lost_or_sent_twice_when_an_allocation_of_a_batch_fails)
     ck_assert_int_eq(tracez_lane_lease(window.lane), TRACEZ_OK);
 
     for (n = 0; has_failed; n++) {
-        struct batch_pool pool = {.count_max = 1, .body_bytes_max = 1024 * 1024};
+        struct batch_pool pool = {.count_max = 1, .format = format, .body_bytes_max = 1024 * 1024};
         struct envelopes envelopes = {0};
 
         watch_begin(n);
@@ -300,7 +301,7 @@ START_TEST(a_request_that_lacks_memory_is_answered_or_to_be_tried_again_but_neve
     bool has_failed = true;
     int answered = 0;
     int n;
-    ck_assert_int_eq(transport_init(&transport, &config, OTLP_PATH, NULL), TRACEZ_OK);
+    ck_assert_int_eq(transport_init(&transport, &config, otlp_format.path, NULL), TRACEZ_OK);
 
     for (n = 0; has_failed; n++) {
         watch_begin(n);
@@ -372,7 +373,8 @@ int main(void)
     tcase_add_test(turns, create_survives_the_failure_of_each_of_its_allocations);
     tcase_add_test(turns,
                    start_survives_the_failure_of_each_of_its_allocations_and_may_be_called_again);
-    tcase_add_test(turns, no_span_is_lost_or_sent_twice_when_an_allocation_of_a_batch_fails);
+    tcase_add_loop_test(turns, no_span_is_lost_or_sent_twice_when_an_allocation_of_a_batch_fails,
+                        TRACEZ_FORMAT_OTLP, TRACEZ_FORMAT_TRACEZ + 1);
     tcase_add_test(turns,
                    a_request_that_lacks_memory_is_answered_or_to_be_tried_again_but_never_refused);
     tcase_add_test(thread, an_exporter_without_any_memory_says_so_and_sends_all_when_it_has_some);

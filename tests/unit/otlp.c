@@ -4,7 +4,7 @@
  * bound, whatever bytes the spans hold; and one poisoned span costs no other.
  * Method: real spans through a real tracer and collector; jansson parses the body, and each span
  * must equal an expected object as a whole, so that a missing, misspelt or additional key fails. */
-#include "otlp.h"
+#include "body.h"
 
 #include "spans.h"
 
@@ -57,17 +57,17 @@ static struct tracez_tracer *create(void)
 /* ---- From spans to JSON -------------------------------------------------------------------- */
 
 struct encoding {
-    struct otlp_body body;
+    struct body body;
     struct envelopes envelopes;
     const struct tracez_collector *collector;
-    enum otlp_add last;
+    enum body_add last;
 };
 
 static struct encoding encoding_begin(struct tracez_tracer *tracer, size_t bytes_max)
 {
     struct encoding encoding = {.collector = first_collector(tracer)};
 
-    otlp_body_init(&encoding.body, bytes_max);
+    body_init(&encoding.body, &otlp_format, bytes_max);
     return encoding;
 }
 
@@ -75,9 +75,8 @@ static bool encode_one(const struct tracez_record *record, void *state)
 {
     struct encoding *encoding = state;
 
-    encoding->last =
-        otlp_body_add(&encoding->body, &encoding->envelopes, encoding->collector, record);
-    return encoding->last == OTLP_ADDED;
+    encoding->last = body_add(&encoding->body, &encoding->envelopes, encoding->collector, record);
+    return encoding->last == BODY_ADDED;
 }
 
 /* Reads until the body is full or nothing is left; everything else stays unread. */
@@ -95,17 +94,17 @@ static void encode_all(struct encoding *encoding, struct tracez_tracer *tracer)
 static json_t *encoding_end(struct encoding *encoding)
 {
     json_error_t error;
-    const struct json_writer *json = otlp_body_finish(&encoding->body);
+    const struct json_writer *json = body_finish(&encoding->body);
 
     ck_assert_ptr_nonnull(json);
     ck_assert_uint_eq(json->bytes, encoding->body.bytes);
     ck_assert_uint_le(json->bytes, encoding->body.bytes_max);
-    ck_assert_ptr_eq(otlp_body_finish(&encoding->body), json); /* once is enough */
+    ck_assert_ptr_eq(body_finish(&encoding->body), json); /* once is enough */
     ck_assert_uint_eq(json->bytes, encoding->body.bytes);
     json_t *root =
         json_loadb(json->text, json->bytes, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
     ck_assert_msg(root != NULL, "%s at %d", error.text, error.position);
-    otlp_body_deinit(&encoding->body);
+    body_deinit(&encoding->body);
     envelopes_deinit(&encoding->envelopes);
     return root;
 }
@@ -115,7 +114,7 @@ static json_t *encode(struct tracez_tracer *tracer)
     struct encoding encoding = encoding_begin(tracer, BODY_BYTES_MAX);
 
     encode_all(&encoding, tracer);
-    ck_assert_int_eq(encoding.last, OTLP_ADDED);
+    ck_assert_int_eq(encoding.last, BODY_ADDED);
     return encoding_end(&encoding);
 }
 
@@ -193,13 +192,13 @@ START_TEST(a_body_is_never_longer_than_its_bound_and_what_is_in_it_is_whole)
         uint32_t spans = encoding.body.spans;
         if (spans != spans_before) { /* a bound at which one more fits: look at it closely */
             ck_assert_uint_eq(spans, spans_before + 1);
-            ck_assert_int_eq(encoding.last, OTLP_FULL);
+            ck_assert_int_eq(encoding.last, BODY_FULL);
             ck_assert_uint_eq(encoding.body.bytes, bound);
             json_t *root = encoding_end(&encoding);
             ck_assert_uint_eq(json_array_size(spans_of(root, 0)), spans);
             json_decref(root);
         } else {
-            otlp_body_deinit(&encoding.body);
+            body_deinit(&encoding.body);
             envelopes_deinit(&encoding.envelopes);
         }
         spans_before = spans;
@@ -216,15 +215,14 @@ static bool encode_for_65_resources(const struct tracez_record *record, void *st
     struct encoding *encoding = state;
     struct tracez_record other = *record;
 
-    for (uint32_t i = 0; i < OTLP_SEGMENTS_MAX + 1; i++) {
+    for (uint32_t i = 0; i < BODY_SEGMENTS_MAX + 1; i++) {
         other.resource = i * 1000; /* none of them known, but the first */
         encoding->last =
-            otlp_body_add(&encoding->body, &encoding->envelopes, encoding->collector, &other);
-        ck_assert_int_eq(encoding->last, i < OTLP_SEGMENTS_MAX ? OTLP_ADDED : OTLP_FULL);
+            body_add(&encoding->body, &encoding->envelopes, encoding->collector, &other);
+        ck_assert_int_eq(encoding->last, i < BODY_SEGMENTS_MAX ? BODY_ADDED : BODY_FULL);
     }
     other.resource = 5000;
-    encoding->last =
-        otlp_body_add(&encoding->body, &encoding->envelopes, encoding->collector, &other);
+    encoding->last = body_add(&encoding->body, &encoding->envelopes, encoding->collector, &other);
     return true;
 }
 
@@ -240,10 +238,10 @@ START_TEST(the_65th_resource_waits_for_the_next_body_and_known_ones_do_not)
                      &mark);
     tracez_lane_release(lane_of(first_collector(tracer)));
 
-    ck_assert_int_eq(encoding.last, OTLP_ADDED);
-    ck_assert_uint_eq(encoding.body.spans, OTLP_SEGMENTS_MAX + 1);
+    ck_assert_int_eq(encoding.last, BODY_ADDED);
+    ck_assert_uint_eq(encoding.body.spans, BODY_SEGMENTS_MAX + 1);
     json_t *root = encoding_end(&encoding);
-    ck_assert_uint_eq(json_array_size(json_object_get(root, "resourceSpans")), OTLP_SEGMENTS_MAX);
+    ck_assert_uint_eq(json_array_size(json_object_get(root, "resourceSpans")), BODY_SEGMENTS_MAX);
     ck_assert_uint_eq(json_array_size(spans_of(root, 0)), 1);
     ck_assert_uint_eq(json_array_size(spans_of(root, 5)), 2);
     json_decref(root);
@@ -257,9 +255,9 @@ START_TEST(a_body_that_was_cleared_begins_anew)
     struct encoding encoding = encoding_begin(tracer, BODY_BYTES_MAX);
     spans_pass(tracer, 5);
     encode_all(&encoding, tracer);
-    ck_assert_ptr_nonnull(otlp_body_finish(&encoding.body));
+    ck_assert_ptr_nonnull(body_finish(&encoding.body));
 
-    otlp_body_clear(&encoding.body);
+    body_clear(&encoding.body);
     encode_all(&encoding, tracer);
 
     json_t *root = encoding_end(&encoding);

@@ -21,7 +21,7 @@ static struct fixture begin(size_t spans, size_t body_bytes_max)
 {
     struct fixture fixture = {
         .tracer = tracer_create_default(),
-        .pool = {.count_max = 2, .body_bytes_max = body_bytes_max},
+        .pool = {.count_max = 2, .format = &otlp_format, .body_bytes_max = body_bytes_max},
     };
 
     fixture.window.collector = first_collector(fixture.tracer);
@@ -220,7 +220,7 @@ END_TEST
 
 START_TEST(the_pool_keeps_no_more_batches_than_it_may)
 {
-    struct batch_pool pool = {.count_max = 2, .body_bytes_max = 65536};
+    struct batch_pool pool = {.count_max = 2, .format = &otlp_format, .body_bytes_max = 65536};
     struct batch *batches[3];
     for (int i = 0; i < 3; i++) {
         batches[i] = batch_take(&pool);
@@ -245,7 +245,7 @@ START_TEST(a_batch_from_the_pool_is_as_good_as_new)
 {
     struct fixture fixture = begin(20, 65536);
     struct batch *first = read_batch(&fixture);
-    ck_assert_ptr_nonnull(otlp_body_finish(&first->body));
+    ck_assert_ptr_nonnull(body_finish(&first->body));
     first->first_sent_ns = 1;
     first->outcome.dropped[TRACEZ_DROP_REJECTED] = first->body.spans;
     first->state = BATCH_DONE;

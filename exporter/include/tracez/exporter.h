@@ -15,11 +15,23 @@
 extern "C" {
 #endif
 
-enum tracez_format { TRACEZ_FORMAT_OTLP = 0 };
+/* What batches look like: all of them JSON, with the same spans in it. */
+enum tracez_format {
+    TRACEZ_FORMAT_OTLP = 0,   /* "otlp": OpenTelemetry's, over HTTP */
+    TRACEZ_FORMAT_ZIPKIN = 1, /* "zipkin": Zipkin v2 */
+    TRACEZ_FORMAT_TRACEZ = 2  /* "tracez": an array of plain objects */
+};
+
+/* Its name; NULL for what is none. [any] */
+TRACEZ_API const char *tracez_format_name(enum tracez_format format);
+
+/* The format of this name, or INVALID with a text that names those that there are. [any] */
+TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result
+tracez_format_parse(const char *name, enum tracez_format *format, struct tracez_error *error);
 
 /* What becomes of an endpoint's path. */
 enum tracez_endpoint_form {
-    TRACEZ_ENDPOINT_COMPLETED = 0, /* without one it gets the format's: /v1/traces */
+    TRACEZ_ENDPOINT_COMPLETED = 0, /* without one it gets the format's */
     TRACEZ_ENDPOINT_EXACT = 1,     /* it stays as it is */
     TRACEZ_ENDPOINT_BASE = 2       /* the format's is added to it */
 };
@@ -42,7 +54,7 @@ struct tracez_collector_pace {
 struct tracez_exporter_config {
     size_t struct_bytes; /* set by tracez_exporter_config_init */
 
-    const char *endpoint; /* "http://localhost:4318" */
+    const char *endpoint; /* NULL: http://localhost:4318, with zipkin http://localhost:9411 */
     enum tracez_endpoint_form endpoint_form;
     enum tracez_format format;
     const struct tracez_header *headers; /* up to 32 */
@@ -79,10 +91,10 @@ TRACEZ_API void tracez_exporter_config_init_bytes(struct tracez_exporter_config 
 /* What concerns the exporter, in OpenTelemetry's names and over them in tracez's:
  * OTEL_EXPORTER_OTLP_ENDPOINT (a base), _HEADERS, _COMPRESSION, _TIMEOUT, each also as
  * OTEL_EXPORTER_OTLP_TRACES_* (that endpoint is exact), OTEL_BSP_SCHEDULE_DELAY,
- * OTEL_BSP_MAX_EXPORT_BATCH_SIZE, OTEL_BSP_EXPORT_TIMEOUT; TRACEZ_EXPORTER_ENDPOINT, _HEADERS,
- * _COMPRESSION, _TIMEOUT_MS, _CONNECT_TIMEOUT_MS, _INTERVAL_MS, _BATCH_SIZE, _CONNECTIONS,
- * _SHUTDOWN_TIMEOUT_MS. What of the others can't be had (certificates, another protocol) is told.
- * Values that are secret are not. [setup] */
+ * OTEL_BSP_MAX_EXPORT_BATCH_SIZE, OTEL_BSP_EXPORT_TIMEOUT; TRACEZ_EXPORTER_ENDPOINT, _FORMAT,
+ * _HEADERS, _COMPRESSION, _TIMEOUT_MS, _CONNECT_TIMEOUT_MS, _INTERVAL_MS, _BATCH_SIZE,
+ * _CONNECTIONS, _SHUTDOWN_TIMEOUT_MS. What of the others can't be had (certificates, another
+ * protocol) is told. Values that are secret are not. [setup] */
 TRACEZ_API void
 tracez_exporter_config_read_environment(struct tracez_exporter_config *config,
                                         const struct tracez_environment *environment);
