@@ -81,6 +81,66 @@ ngx_http_tracez_print_json_collector(ngx_http_tracez_page_t *page,
 }
 
 
+/* {"bounds":[1,4],"counts":[0,2,1],"sum":9}: one count more than bounds */
+
+static void
+ngx_http_tracez_print_json_histogram(ngx_http_tracez_page_t *page,
+    const char *name, struct tracez_histogram *histogram,
+    const uint64_t *bounds)
+{
+    ngx_uint_t  i;
+
+    ngx_http_tracez_print(page, "\"%s\":{\"bounds\":[", name);
+
+    for (i = 0; i < TRACEZ_HISTOGRAM_BOUNDS; i++) {
+        ngx_http_tracez_print(page, "%s%uL", i ? "," : "", bounds[i]);
+    }
+
+    ngx_http_tracez_print(page, "],\"counts\":[");
+
+    for (i = 0; i <= TRACEZ_HISTOGRAM_BOUNDS; i++) {
+        ngx_http_tracez_print(page, "%s%uL", i ? "," : "",
+                              histogram->buckets[i]);
+    }
+
+    ngx_http_tracez_print(page, "],\"sum\":%uL},", histogram->sum);
+}
+
+
+static void
+ngx_http_tracez_print_json_attempts(ngx_http_tracez_page_t *page)
+{
+    struct tracez_exporter_stats  *stats;
+
+    stats = &page->exporter;
+
+    ngx_http_tracez_print(page,
+                          "\"exported\":%uL,\"inflight\":%uL,"
+                          "\"attempts\":%uL,\"batches\":%uL,"
+                          "\"failed_attempts\":%uL,\"retries\":%uL,"
+                          "\"requests_inflight\":%uL,"
+                          "\"malformed_responses\":%uL,"
+                          "\"connections_opened\":%uL,"
+                          "\"body_bytes\":%uL,\"wire_bytes\":%uL,",
+                          stats->exported, stats->inflight, stats->attempts,
+                          stats->batches, stats->failed_attempts,
+                          stats->retries, stats->requests_inflight,
+                          stats->malformed_responses,
+                          stats->connections_opened, stats->body_bytes,
+                          stats->wire_bytes);
+
+    ngx_http_tracez_print_json_histogram(page, "batch_spans",
+                                         &stats->batch_spans,
+                                         tracez_batch_spans_bounds);
+    ngx_http_tracez_print_json_histogram(page, "duration_ns",
+                                         &stats->duration_ns,
+                                         tracez_export_duration_bounds_ns);
+    ngx_http_tracez_print_json_histogram(page, "failed_duration_ns",
+                                         &stats->failed_duration_ns,
+                                         tracez_export_duration_bounds_ns);
+}
+
+
 static void
 ngx_http_tracez_print_json_exporter(ngx_http_tracez_page_t *page)
 {
@@ -93,20 +153,14 @@ ngx_http_tracez_print_json_exporter(ngx_http_tracez_page_t *page)
                           "\"exporter\":{\"state\":\"%s\",\"endpoint\":\"",
                           ngx_http_tracez_states[stats->state]);
     ngx_http_tracez_print_string(page, stats->endpoint);
+    ngx_http_tracez_print(page, "\",");
+    ngx_http_tracez_print_json_attempts(page);
     ngx_http_tracez_print(page,
-                          "\",\"batches\":%uL,\"attempts\":%uL,"
-                          "\"failed_attempts\":%uL,"
-                          "\"malformed_responses\":%uL,\"exported\":%uL,"
-                          "\"body_bytes\":%uL,\"wire_bytes\":%uL,"
-                          "\"connections_opened\":%uL,"
                           "\"last_success_unix_ns\":%uL,"
+                          "\"last_error_unix_ns\":%uL,"
                           "\"down_since_unix_ns\":%uL,\"last_error\":\"",
-                          stats->batches, stats->attempts,
-                          stats->failed_attempts, stats->malformed_responses,
-                          stats->exported, stats->body_bytes,
-                          stats->wire_bytes,
-                          stats->connections_opened,
                           stats->last_success_unix_ns,
+                          stats->last_error_unix_ns,
                           stats->down_since_unix_ns);
     ngx_http_tracez_print_string(page, stats->last_error);
     ngx_http_tracez_print(page, "\",\"lanes\":[");

@@ -5,12 +5,100 @@
 #include "ngx_http_tracez.h"
 
 
+/* a counter or gauge that is a member of a struct of figures */
+typedef struct {
+    const char  *name;
+    const char  *type;
+    const char  *help;
+    size_t       offset;
+} ngx_http_tracez_figure_t;
+
+
+#define ngx_http_tracez_figure(stats, figure)                                 \
+    (*(uint64_t *) (void *) ((u_char *) (stats) + (figure)->offset))
+
+
+static ngx_http_tracez_figure_t  ngx_http_tracez_of_collector[] = {
+
+    { "otel_sdk_processor_span_queue_size", "gauge",
+      "Finished spans that wait in a collector.",
+      offsetof(struct tracez_collector_stats, queued) },
+
+    { "otel_sdk_processor_span_queue_capacity", "gauge",
+      "Spans that a collector holds.",
+      offsetof(struct tracez_collector_stats, spans_max) },
+
+    { "tracez_collector_spans_exported_total", "counter",
+      "Spans of a collector that the backend accepted.",
+      offsetof(struct tracez_collector_stats, exported) },
+
+    { NULL, NULL, NULL, 0 }
+};
+
+
+static ngx_http_tracez_figure_t  ngx_http_tracez_of_exporter[] = {
+
+    { "tracez_exporter_retries_total", "counter",
+      "Requests to the backend that repeated an earlier one.",
+      offsetof(struct tracez_exporter_stats, retries) },
+
+    { "tracez_exporter_requests_inflight", "gauge",
+      "Requests on their way to the backend.",
+      offsetof(struct tracez_exporter_stats, requests_inflight) },
+
+    { "tracez_exporter_connections_opened_total", "counter",
+      "Connections to the backend that were made.",
+      offsetof(struct tracez_exporter_stats, connections_opened) },
+
+    { "tracez_exporter_malformed_responses_total", "counter",
+      "Answers of 2xx whose body made no sense.",
+      offsetof(struct tracez_exporter_stats, malformed_responses) },
+
+    { "tracez_exporter_body_bytes_total", "counter",
+      "Bytes of bodies that were accepted, before compression.",
+      offsetof(struct tracez_exporter_stats, body_bytes) },
+
+    { "tracez_exporter_wire_bytes_total", "counter",
+      "Bytes of bodies that were accepted, as they were sent.",
+      offsetof(struct tracez_exporter_stats, wire_bytes) },
+
+    { NULL, NULL, NULL, 0 }
+};
+
+
 static void
 ngx_http_tracez_print_metric(ngx_http_tracez_page_t *page, const char *name,
     const char *type, const char *help)
 {
     ngx_http_tracez_print(page, "# HELP %s %s\n# TYPE %s %s\n",
                           name, help, name, type);
+}
+
+
+/* Spans whose export has ended: the backend accepted them, or why not. */
+
+static void
+ngx_http_tracez_print_exported(ngx_http_tracez_page_t *page)
+{
+    ngx_uint_t         i;
+
+    static const char *name = "otel_sdk_exporter_span_exported_total";
+
+    static const enum tracez_drop  reasons[] = {
+        TRACEZ_DROP_REJECTED,
+        TRACEZ_DROP_PARTIAL_REJECTED,
+        TRACEZ_DROP_RETRY_EXHAUSTED
+    };
+
+    ngx_http_tracez_print_metric(page, name, "counter",
+                         "Spans that the backend accepted, or refused.");
+    ngx_http_tracez_print(page, "%s %uL\n", name, page->ledger.exported);
+
+    for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        ngx_http_tracez_print(page, "%s{error_type=\"%s\"} %uL\n", name,
+                              tracez_drop_text(reasons[i]),
+                              page->ledger.dropped[reasons[i]]);
+    }
 }
 
 
@@ -47,10 +135,7 @@ ngx_http_tracez_print_ledger_metrics(ngx_http_tracez_page_t *page)
     ngx_http_tracez_print(page, "otel_sdk_exporter_span_inflight %uL\n",
                           ledger->inflight);
 
-    ngx_http_tracez_print_metric(page, "otel_sdk_exporter_span_exported_total",
-                         "counter", "Spans that the backend accepted.");
-    ngx_http_tracez_print(page, "otel_sdk_exporter_span_exported_total %uL\n",
-                          ledger->exported);
+    ngx_http_tracez_print_exported(page);
 
     ngx_http_tracez_print_metric(page, "tracez_spans_dropped_total", "counter",
                          "Recorded spans that were not exported, by reason.");
@@ -74,27 +159,6 @@ ngx_http_tracez_print_ledger_metrics(ngx_http_tracez_page_t *page)
 }
 
 
-typedef struct {
-    const char  *name;
-    const char  *help;
-    size_t       offset;
-} ngx_http_tracez_gauge_t;
-
-
-static ngx_http_tracez_gauge_t  ngx_http_tracez_gauges[] = {
-
-    { "otel_sdk_processor_span_queue_size",
-      "Finished spans that wait in a collector.",
-      offsetof(struct tracez_collector_stats, queued) },
-
-    { "otel_sdk_processor_span_queue_capacity",
-      "Spans that a collector holds.",
-      offsetof(struct tracez_collector_stats, spans_max) },
-
-    { NULL, NULL, 0 }
-};
-
-
 static void
 ngx_http_tracez_print_label(ngx_http_tracez_page_t *page, const char *metric,
     const char *collector)
@@ -109,20 +173,20 @@ static void
 ngx_http_tracez_print_collector_metrics(ngx_http_tracez_page_t *page)
 {
     ngx_uint_t                      i;
-    ngx_http_tracez_gauge_t        *gauge;
+    ngx_http_tracez_figure_t       *figure;
     struct tracez_collector_stats   stats;
 
     static const char              *pressure = "tracez_collector_pressure";
 
-    for (gauge = ngx_http_tracez_gauges; gauge->name; gauge++) {
-        ngx_http_tracez_print_metric(page, gauge->name, "gauge", gauge->help);
+    for (figure = ngx_http_tracez_of_collector; figure->name; figure++) {
+        ngx_http_tracez_print_metric(page, figure->name, figure->type,
+                                     figure->help);
 
         for (i = 0; i < page->tmcf->collectors.nelts; i++) {
             ngx_http_tracez_get_collector(page, i, &stats);
-            ngx_http_tracez_print_label(page, gauge->name, stats.name);
+            ngx_http_tracez_print_label(page, figure->name, stats.name);
             ngx_http_tracez_print(page, "%uL\n",
-                                  *(uint64_t *) (void *)
-                                       ((u_char *) &stats + gauge->offset));
+                                  ngx_http_tracez_figure(&stats, figure));
         }
     }
 
@@ -139,9 +203,106 @@ ngx_http_tracez_print_collector_metrics(ngx_http_tracez_page_t *page)
 }
 
 
+/* a number of so many of a unit: 2500 of 1000 is 2.5 */
+
+static void
+ngx_http_tracez_print_decimal(ngx_http_tracez_page_t *page, uint64_t n,
+    uint64_t unit)
+{
+    ngx_http_tracez_print(page, "%uL", n / unit);
+
+    if (n % unit != 0) {
+        ngx_http_tracez_print(page, ".%09uL", n % unit * (1000000000 / unit));
+
+        while (page->pos[-1] == '0') {
+            page->pos--;
+        }
+    }
+}
+
+
+/* One series of a histogram, with the labels that it has beside le, or "". Its
+ * counts are those of all values up to a bound. */
+
+static void
+ngx_http_tracez_print_series(ngx_http_tracez_page_t *page, const char *name,
+    const char *labels, struct tracez_histogram *histogram,
+    const uint64_t *bounds, uint64_t unit)
+{
+    uint64_t     count;
+    ngx_uint_t   i;
+    const char  *comma, *open, *close;
+
+    comma = labels[0] ? "," : "";
+    open = labels[0] ? "{" : "";
+    close = labels[0] ? "}" : "";
+    count = 0;
+
+    for (i = 0; i < TRACEZ_HISTOGRAM_BOUNDS; i++) {
+        count += histogram->buckets[i];
+
+        ngx_http_tracez_print(page, "%s_bucket{%s%sle=\"", name, labels,
+                              comma);
+        ngx_http_tracez_print_decimal(page, bounds[i], unit);
+        ngx_http_tracez_print(page, "\"} %uL\n", count);
+    }
+
+    count += histogram->buckets[i];
+
+    ngx_http_tracez_print(page, "%s_bucket{%s%sle=\"+Inf\"} %uL\n",
+                          name, labels, comma, count);
+
+    ngx_http_tracez_print(page, "%s_sum%s%s%s ", name, open, labels, close);
+    ngx_http_tracez_print_decimal(page, histogram->sum, unit);
+
+    ngx_http_tracez_print(page, "\n%s_count%s%s%s %uL\n",
+                          name, open, labels, close, count);
+}
+
+
+static void
+ngx_http_tracez_print_histograms(ngx_http_tracez_page_t *page)
+{
+    struct tracez_exporter_stats  *stats;
+
+    static const char             *duration =
+                              "otel_sdk_exporter_operation_duration_seconds";
+    static const char             *batch = "tracez_exporter_batch_spans";
+
+    stats = &page->exporter;
+
+    /* the conventions' name for any error, where there is none for each */
+
+    ngx_http_tracez_print_metric(page, duration, "histogram",
+                         "How long requests to the backend took.");
+    ngx_http_tracez_print_series(page, duration, "", &stats->duration_ns,
+                                 tracez_export_duration_bounds_ns, 1000000000);
+    ngx_http_tracez_print_series(page, duration, "error_type=\"_OTHER\"",
+                                 &stats->failed_duration_ns,
+                                 tracez_export_duration_bounds_ns, 1000000000);
+
+    ngx_http_tracez_print_metric(page, batch, "histogram",
+                         "Spans in requests that the backend accepted.");
+    ngx_http_tracez_print_series(page, batch, "", &stats->batch_spans,
+                                 tracez_batch_spans_bounds, 1);
+}
+
+
+static void
+ngx_http_tracez_print_moment(ngx_http_tracez_page_t *page, const char *name,
+    const char *help, uint64_t unix_ns)
+{
+    ngx_http_tracez_print_metric(page, name, "gauge", help);
+    ngx_http_tracez_print(page, "%s ", name);
+    ngx_http_tracez_print_decimal(page, unix_ns, 1000000000);
+    ngx_http_tracez_print(page, "\n");
+}
+
+
 static void
 ngx_http_tracez_print_exporter_metrics(ngx_http_tracez_page_t *page)
 {
+    ngx_http_tracez_figure_t      *figure;
     struct tracez_exporter_stats  *stats;
 
     stats = &page->exporter;
@@ -159,10 +320,23 @@ ngx_http_tracez_print_exporter_metrics(ngx_http_tracez_page_t *page)
                  "tracez_exporter_attempts_total{outcome=\"failed\"} %uL\n",
                  stats->batches, stats->failed_attempts);
 
-    ngx_http_tracez_print_metric(page, "tracez_exporter_body_bytes_total",
-                         "counter", "Bytes of bodies that were accepted.");
-    ngx_http_tracez_print(page, "tracez_exporter_body_bytes_total %uL\n",
-                          stats->body_bytes);
+    for (figure = ngx_http_tracez_of_exporter; figure->name; figure++) {
+        ngx_http_tracez_print_metric(page, figure->name, figure->type,
+                                     figure->help);
+        ngx_http_tracez_print(page, "%s %uL\n", figure->name,
+                              ngx_http_tracez_figure(stats, figure));
+    }
+
+    ngx_http_tracez_print_moment(page,
+                         "tracez_exporter_last_success_timestamp_seconds",
+                         "When a request was accepted last, 0 for never.",
+                         stats->last_success_unix_ns);
+    ngx_http_tracez_print_moment(page,
+                         "tracez_exporter_last_error_timestamp_seconds",
+                         "When a request failed last, 0 for never.",
+                         stats->last_error_unix_ns);
+
+    ngx_http_tracez_print_histograms(page);
 }
 
 

@@ -142,20 +142,51 @@ ngx_http_tracez_first_of(uint64_t a, uint64_t b)
 
 
 static void
+ngx_http_tracez_add_histogram(struct tracez_histogram *sum,
+    struct tracez_histogram *histogram)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i <= TRACEZ_HISTOGRAM_BOUNDS; i++) {
+        sum->buckets[i] += histogram->buckets[i];
+    }
+
+    sum->sum += histogram->sum;
+}
+
+
+static void
 ngx_http_tracez_add_place(struct tracez_exporter_stats *sum,
     struct tracez_exporter_stats *stats)
 {
-    sum->batches += stats->batches;
-    sum->attempts += stats->attempts;
-    sum->failed_attempts += stats->failed_attempts;
-    sum->malformed_responses += stats->malformed_responses;
+    ngx_uint_t  i;
+
     sum->exported += stats->exported;
+
+    for (i = 0; i < TRACEZ_DROP_COUNT; i++) {
+        sum->dropped[i] += stats->dropped[i];
+    }
+
+    sum->inflight += stats->inflight;
+    sum->attempts += stats->attempts;
+    sum->batches += stats->batches;
+    sum->failed_attempts += stats->failed_attempts;
+    sum->retries += stats->retries;
+    sum->requests_inflight += stats->requests_inflight;
+    sum->malformed_responses += stats->malformed_responses;
     sum->body_bytes += stats->body_bytes;
     sum->wire_bytes += stats->wire_bytes;
     sum->connections_opened += stats->connections_opened;
 
+    ngx_http_tracez_add_histogram(&sum->batch_spans, &stats->batch_spans);
+    ngx_http_tracez_add_histogram(&sum->duration_ns, &stats->duration_ns);
+    ngx_http_tracez_add_histogram(&sum->failed_duration_ns,
+                                  &stats->failed_duration_ns);
+
     sum->last_success_unix_ns = ngx_max(sum->last_success_unix_ns,
                                         stats->last_success_unix_ns);
+    sum->last_error_unix_ns = ngx_max(sum->last_error_unix_ns,
+                                      stats->last_error_unix_ns);
     sum->down_since_unix_ns =
                         ngx_http_tracez_first_of(sum->down_since_unix_ns,
                                                  stats->down_since_unix_ns);

@@ -7,7 +7,7 @@
 #include "ngx_http_tracez.h"
 
 
-#define NGX_HTTP_TRACEZ_PAGE_BYTES     16384
+#define NGX_HTTP_TRACEZ_PAGE_BYTES     32768
 #define NGX_HTTP_TRACEZ_PAGE_PER       4096      /* a collector's, at most */
 
 
