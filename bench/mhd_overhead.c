@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * What does tracing cost the thread that serves requests in libmicrohttpd? Daemons of one thread
- * each answer "200 ok": untraced, traced, traced with nothing sampled, and untraced once more as
- * the control. All are alive at once and take turns in random order, in short bursts; what is
- * compared is the processor time of their threads, by the ratio within a round.
+ * each answer "200 ok": untraced, traced, traced with nothing sampled, with the least that any
+ * tracer must do (mhd_floor.h), and untraced once more as the control. All are alive at once and
+ * take turns in random order, in short bursts; what is compared is the processor time of their
+ * threads, by the ratio within a round.
  *
  *   mhd_overhead [--clients kept|single|new] [--rounds N]
  *
@@ -13,6 +14,7 @@
  *
  * The exporter works, towards a sink in another process; its thread's time is reported beside. It
  * asserts nothing, but says so when a span was dropped or did not arrive. */
+#include "mhd_floor.h"
 #include "rounds.h"
 #include "sink.h"
 
@@ -42,13 +44,13 @@
     "Accept: */*\r\nAccept-Encoding: gzip\r\n"                                                     \
     "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n"
 
-enum which { UNTRACED, TRACED, UNSAMPLED, CONTROL, DAEMONS };
+enum which { UNTRACED, TRACED, UNSAMPLED, FLOOR, CONTROL, DAEMONS };
 
 enum clients { CLIENTS_KEPT, CLIENTS_SINGLE, CLIENTS_NEW, CLIENTS };
 
 static const char *const clients_names[CLIENTS] = {"kept", "single", "new"};
 
-static const char *const names[DAEMONS] = {"untraced", "traced", "unsampled", "control"};
+static const char *const names[DAEMONS] = {"untraced", "traced", "unsampled", "floor", "control"};
 
 struct server {
     struct MHD_Daemon *daemon;
@@ -140,6 +142,11 @@ static void start_server(enum which which)
         server->daemon =
             tracez_mhd_start_daemon(server->tracing, NULL, flags, 0, NULL, NULL, handle, server,
                                     MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_END);
+    } else if (which == FLOOR) {
+        floor_set_handler(handle, server);
+        server->daemon =
+            MHD_start_daemon(flags, 0, NULL, NULL, floor_handle, NULL, MHD_OPTION_SOCK_ADDR,
+                             &address, MHD_OPTION_ARRAY, floor_options(), MHD_OPTION_END);
     } else {
         server->daemon = MHD_start_daemon(flags, 0, NULL, NULL, handle, server,
                                           MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_END);
@@ -269,7 +276,7 @@ static void run_burst(struct server *server, enum clients clients)
 
 static void run_round(enum clients clients)
 {
-    enum which order[DAEMONS] = {UNTRACED, TRACED, UNSAMPLED, CONTROL};
+    enum which order[DAEMONS] = {UNTRACED, TRACED, UNSAMPLED, FLOOR, CONTROL};
 
     for (int i = DAEMONS - 1; i > 0; i--) {
         int other = (int)(random() % (i + 1));
