@@ -4,9 +4,10 @@
  * same text with U+FFFD in place of what was no UTF-8; numbers survive in every locale; a writer
  * that is full stays whole.
  * Method: bounds first; then hostile bytes against two oracles, jansson, which refuses invalid
- * JSON and UTF-8, and a decoder of UTF-8 that is written out case by case. */
+ * JSON and UTF-8, and the decoder of hostile.h. */
 #include "json.h"
 
+#include "hostile.h"
 #include "spans.h"
 
 #include <float.h>
@@ -89,56 +90,6 @@ END_TEST
 
 /* ---- Hostile bytes ------------------------------------------------------------------------- */
 
-/* The oracle: valid sequences by Unicode 15, table 3-7, one row after the other. Returns the length
- * of the one at `at`, or 0 and in *bad how many bytes make one U+FFFD. */
-static size_t valid_sequence(const unsigned char *at, size_t left, size_t *bad)
-{
-    static const struct row {
-        unsigned char min[4], max[4];
-        size_t bytes;
-    } rows[] = {
-        {{0x00}, {0x7f}, 1},
-        {{0xc2, 0x80}, {0xdf, 0xbf}, 2},
-        {{0xe0, 0xa0, 0x80}, {0xe0, 0xbf, 0xbf}, 3},
-        {{0xe1, 0x80, 0x80}, {0xec, 0xbf, 0xbf}, 3},
-        {{0xed, 0x80, 0x80}, {0xed, 0x9f, 0xbf}, 3},
-        {{0xee, 0x80, 0x80}, {0xef, 0xbf, 0xbf}, 3},
-        {{0xf0, 0x90, 0x80, 0x80}, {0xf0, 0xbf, 0xbf, 0xbf}, 4},
-        {{0xf1, 0x80, 0x80, 0x80}, {0xf3, 0xbf, 0xbf, 0xbf}, 4},
-        {{0xf4, 0x80, 0x80, 0x80}, {0xf4, 0x8f, 0xbf, 0xbf}, 4},
-    };
-
-    *bad = 1;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        size_t good = 0;
-        while (good < rows[i].bytes && good < left && at[good] >= rows[i].min[good] &&
-               at[good] <= rows[i].max[good]) {
-            good++;
-        }
-        if (good == rows[i].bytes) {
-            return good;
-        }
-        *bad = good > *bad ? good : *bad;
-    }
-    return 0;
-}
-
-/* What reading back must give. Returns its length; at most three times the input's. */
-static size_t replace_invalid(const unsigned char *text, size_t bytes, char *replaced)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < bytes;) {
-        size_t bad;
-        size_t good = valid_sequence(text + i, bytes - i, &bad);
-        memcpy(replaced + count, good > 0 ? (const char *)text + i : "\xef\xbf\xbd",
-               good > 0 ? good : 3);
-        count += good > 0 ? good : 3;
-        i += good > 0 ? good : bad;
-    }
-    return count;
-}
-
 static void check_bytes(const unsigned char *text, size_t bytes)
 {
     struct json_writer writer = start(BYTES_MAX);
@@ -147,7 +98,7 @@ static void check_bytes(const unsigned char *text, size_t bytes)
     json_write_string(&writer, (struct tracez_text){(const char *)text, bytes});
 
     json_t *value = read_back(&writer);
-    size_t expected_bytes = replace_invalid(text, bytes, expected);
+    size_t expected_bytes = hostile_cure(text, bytes, expected);
     /* Not ck_assert: Check writes each of those down, and these are many. */
     if (json_string_length(value) != expected_bytes ||
         memcmp(json_string_value(value), expected, expected_bytes) != 0) {
@@ -164,23 +115,6 @@ static uint64_t next_random(uint64_t *state)
     *state ^= *state >> 7;
     *state ^= *state << 17;
     return *state;
-}
-
-/* Mostly from what is likely to hurt: quotes, controls, beginnings and ends of sequences. */
-static unsigned char hostile_byte(uint64_t random)
-{
-    static const unsigned char sharp[] = {0x00, 0x1f, 0x20, '"',  '\\', '/',  0x7f, 0x80,
-                                          0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0,
-                                          0xed, 0xef, 0xf0, 0xf4, 0xf5, 0xff, '\n', 0x90};
-
-    switch (random % 4) {
-    case 0:
-        return (unsigned char)(random >> 8);
-    case 1:
-        return sharp[(random >> 8) % sizeof(sharp)];
-    default:
-        return (unsigned char)('a' + (random >> 8) % 26);
-    }
 }
 
 START_TEST(random_hostile_bytes_become_valid_json_that_reads_back)
