@@ -10,7 +10,8 @@
 #include "ngx_http_tracez.h"
 
 
-#define NGX_HTTP_TRACEZ_HEADERS_MSEC  2   /* reading them took longer */
+#define NGX_HTTP_TRACEZ_HEADERS_MSEC     2     /* reading them took longer */
+#define NGX_HTTP_TRACEZ_CLOCKS_MSEC      1000  /* nginx's two, apart at most */
 
 
 static void ngx_http_tracez_cleanup(void *data);
@@ -108,13 +109,19 @@ static uint64_t
 ngx_http_tracez_get_start(ngx_http_request_t *r)
 {
     ngx_time_t      *tp;
-    ngx_msec_int_t   ms;
+    ngx_msec_int_t   ms, connected;
 
     tp = ngx_timeofday();
     ms = (ngx_msec_int_t) (tp->sec - r->start_sec) * 1000
          + ((ngx_msec_int_t) tp->msec - (ngx_msec_int_t) r->start_msec);
 
-    if (ms <= NGX_HTTP_TRACEZ_HEADERS_MSEC) {
+    /* before there was a connection: somebody set the clock meanwhile */
+
+    connected = (ngx_msec_int_t) (ngx_current_msec - r->connection->start_time);
+
+    if (ms <= NGX_HTTP_TRACEZ_HEADERS_MSEC
+        || ms > connected + NGX_HTTP_TRACEZ_CLOCKS_MSEC)
+    {
         return 0;
     }
 
