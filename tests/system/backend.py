@@ -12,6 +12,8 @@ the same port. Who touches what: connection threads append to `attempts` under t
 reads. Nothing here sleeps: a stall waits on an event that release() or stop() sets.
 """
 
+import contextlib
+import ctypes
 import re
 import socket
 import struct
@@ -21,6 +23,9 @@ import time
 import ports
 
 SPAN_HEAD = re.compile(rb'"traceId":"([0-9a-f]{32})","spanId":"([0-9a-f]{16})"')
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
+DROP_ALL = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # one instruction: return 0
+DROP_FILTER = struct.pack("HP", 1, ctypes.addressof(DROP_ALL))
 SPAN_END = re.compile(rb'"endTimeUnixNano":"(\d+)"')
 HEAD_BYTES_MAX = 65536
 IDLE_SECONDS = 120
@@ -139,8 +144,9 @@ class Attempt:
 
 class Backend:
     def __init__(self):
+        self.address = "127.0.0.1"
         self.port = ports.free_port()
-        self.url = "http://127.0.0.1:%d" % self.port
+        self.url = "http://%s:%d" % (self.address, self.port)
         self.attempts = []
         self.connections_taken = 0
         self.otherwise = Answer(200)
@@ -178,7 +184,7 @@ class Backend:
 
     def start(self):
         self.released.clear()
-        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
+        self._listener = socket.create_server((self.address, self.port), backlog=64)
         self._spawn(self._accept, self._listener)
         return self
 
@@ -198,6 +204,25 @@ class Backend:
         for thread in threads:
             thread.join(timeout=10)
             assert not thread.is_alive(), "a backend thread is stuck"
+
+    @contextlib.contextmanager
+    def moved_here(self):
+        """Runs in the network of the calling thread, until the end of the block."""
+        self.stop()
+        self.start()
+        yield self
+        self.stop()
+
+    def drop_packets(self):
+        """From now on whatever comes is lost on its way: connections are neither made nor refused, and those that
+        are open hear nothing more, for ever."""
+        with self._lock:
+            for opened in (self._listener, *self._connections):
+                opened.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, DROP_FILTER)
+
+    def pass_packets(self):
+        """New connections are made again."""
+        self._listener.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
 
     def release(self):
         self.released.set()

@@ -40,7 +40,7 @@ AROUND = """
 
 class TracedNginx(Nginx):
     def __init__(self, http, backend, interval="20ms", exporter="", **settings):
-        settings.setdefault("endpoint", backend.url)
+        settings["endpoint"] = settings.get("endpoint") or backend.url
         super().__init__(http=AROUND % (interval, exporter, http), **settings)
         self.backend = backend
         self.exported_elsewhere = 0  # by masters whose ledger is gone
