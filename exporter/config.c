@@ -3,10 +3,12 @@
  * Defaults and ranges of an exporter's configuration. */
 #include "config.h"
 
+#include "certificates.h"
 #include "endpoint.h"
 #include "format.h"
 #include "header.h"
 #include "pace.h"
+#include "proxy.h"
 #include "refusal.h"
 
 #include <fcntl.h>
@@ -21,6 +23,7 @@ void tracez_exporter_config_init_bytes(struct tracez_exporter_config *config, si
         .struct_bytes = struct_bytes,
         .format = TRACEZ_FORMAT_OTLP,
         .compression = TRACEZ_COMPRESSION_NONE,
+        .verify = true,
         .interval_ms = 5000,
         .batch_size = 512,
         .max_batch_bytes = 4 * MIB,
@@ -28,6 +31,7 @@ void tracez_exporter_config_init_bytes(struct tracez_exporter_config *config, si
         .keepalive_timeout_ms = 90000,
         .timeout_ms = 30000,
         .connect_timeout_ms = 2000,
+        .low_speed_timeout_ms = 30000,
         .retry_min_ms = 1000,
         .retry_max_ms = 30000,
         .retry_max_elapsed_ms = 0,
@@ -57,6 +61,7 @@ static enum tracez_result check_ranges(const struct tracez_exporter_config *conf
         {"keepalive_timeout_ms", config->keepalive_timeout_ms, 1000, HOUR_MS},
         {"timeout_ms", config->timeout_ms, 1, HOUR_MS},
         {"connect_timeout_ms", config->connect_timeout_ms, 1, HOUR_MS},
+        {"low_speed_timeout_ms", config->low_speed_timeout_ms, 1000, HOUR_MS},
         {"retry_min_ms", config->retry_min_ms, 1, HOUR_MS},
         {"retry_max_ms", config->retry_max_ms, config->retry_min_ms, HOUR_MS},
         {"retry_max_elapsed_ms", config->retry_max_elapsed_ms, 0, UINT32_MAX},
@@ -86,11 +91,39 @@ static enum tracez_result check_wake_fds(const int *wake_fds, struct tracez_erro
     return TRACEZ_OK;
 }
 
+static enum tracez_result check_certificates(const struct tracez_exporter_config *config,
+                                             struct tracez_error *error)
+{
+    struct certificates certificates;
+    enum tracez_result result = certificates_init(&certificates, config, error);
+
+    if (result == TRACEZ_OK) {
+        result = certificates_check(&certificates, error);
+        certificates_deinit(&certificates);
+    }
+    return result;
+}
+
+static enum tracez_result check_destination(const struct tracez_exporter_config *config,
+                                            const char *path, struct tracez_error *error)
+{
+    struct endpoint endpoint;
+    struct proxy proxy;
+    enum tracez_result result =
+        endpoint_init(&endpoint, config->endpoint, config->endpoint_form, path, error);
+
+    if (result == TRACEZ_OK) {
+        result = proxy_init(&proxy, config, &endpoint, error);
+        proxy_deinit(&proxy);
+        endpoint_deinit(&endpoint);
+    }
+    return result;
+}
+
 enum tracez_result exporter_config_take(struct tracez_exporter_config *copy,
                                         const struct tracez_exporter_config *config,
                                         struct tracez_error *error)
 {
-    struct endpoint endpoint;
     enum tracez_result result;
 
     tracez_exporter_config_init(copy);
@@ -123,11 +156,10 @@ enum tracez_result exporter_config_take(struct tracez_exporter_config *copy,
         (result = check_wake_fds(copy->wake_fds, error)) != TRACEZ_OK ||
         (result = headers_check(copy->headers, copy->header_count, error)) != TRACEZ_OK ||
         (result = header_list_check(copy->header_list, copy->header_count, error)) != TRACEZ_OK ||
-        (result = endpoint_init(&endpoint, copy->endpoint, copy->endpoint_form, format->path,
-                                error)) != TRACEZ_OK) {
+        (result = check_destination(copy, format->path, error)) != TRACEZ_OK ||
+        (result = check_certificates(copy, error)) != TRACEZ_OK) {
         return result;
     }
-    endpoint_deinit(&endpoint);
     return TRACEZ_OK;
 }
 

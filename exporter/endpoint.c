@@ -6,11 +6,17 @@
 
 #include "refusal.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/un.h>
+
+#define SOCKET_PATH_BYTES_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
+#define SOCKET_HOST "localhost"
+#define URL_TEXT_BYTES (ENDPOINT_BYTES_MAX + 32)
 
 static bool ends_in(const char *text, const char *end)
 {
@@ -33,9 +39,21 @@ static enum tracez_result refuse_no_scheme(const char *quoted, struct tracez_err
                   quoted, quoted[0] == '/' ? "localhost:4318" : "", quoted);
 }
 
-static bool has_scheme(const char *text, const char *scheme)
+static bool begins_with(const char *text, const char *beginning)
 {
-    return strncasecmp(text, scheme, strlen(scheme)) == 0;
+    return strncasecmp(text, beginning, strlen(beginning)) == 0;
+}
+
+/* What stands behind "unix:"; NULL: it is another address, perhaps of a host of that name. */
+static const char *find_socket(const char *text)
+{
+    if (begins_with(text, "unix:")) {
+        return text + strlen("unix:");
+    }
+    if (begins_with(text, "http://unix:/") || begins_with(text, "https://unix:/")) {
+        return strchr(text + strlen("https:"), ':') + 1;
+    }
+    return NULL;
 }
 
 static enum tracez_result check_text(const char *text, struct tracez_error *error)
@@ -59,17 +77,57 @@ static enum tracez_result check_text(const char *text, struct tracez_error *erro
                           quoted);
         }
     }
-    if (strstr(text, "://") == NULL) {
-        return refuse_no_scheme(quoted, error);
-    }
-    if (!has_scheme(text, "http://") && !has_scheme(text, "https://")) {
-        return refuse(error, TRACEZ_INVALID,
-                      "endpoint \"%s\" rejected: scheme must be http or https", quoted);
-    }
     if (strchr(text, '#') != NULL) {
         return refuse(error, TRACEZ_INVALID, "endpoint \"%s\" rejected: it has a fragment (#)",
                       quoted);
     }
+    if (find_socket(text) != NULL) {
+        return TRACEZ_OK;
+    }
+    if (strstr(text, "://") == NULL) {
+        return refuse_no_scheme(quoted, error);
+    }
+    if (!begins_with(text, "http://") && !begins_with(text, "https://")) {
+        return refuse(error, TRACEZ_INVALID,
+                      "endpoint \"%s\" rejected: scheme must be http or https", quoted);
+    }
+    return TRACEZ_OK;
+}
+
+/* Takes the socket's path out, if there is one; url_text is what is left for libcurl. It is as long
+ * as text and a host. */
+static enum tracez_result take_socket(struct endpoint *endpoint, const char *text, char *url_text,
+                                      struct tracez_error *error)
+{
+    const char *path = find_socket(text);
+    char quoted[QUOTED_BYTES];
+
+    if (path == NULL) {
+        memcpy(url_text, text, strlen(text) + 1);
+        return TRACEZ_OK;
+    }
+    size_t path_bytes = strcspn(path, ":");
+    const char *rest = path + path_bytes;
+    quote(text, quoted);
+    if (path[0] != '/' || (rest[0] == ':' && rest[1] != '/')) {
+        return refuse(error, TRACEZ_INVALID,
+                      "endpoint \"%s\" rejected: a unix socket is unix:/path, or "
+                      "http://unix:/path:/v1/traces with the request's path",
+                      quoted);
+    }
+    if (path_bytes > SOCKET_PATH_BYTES_MAX) {
+        return refuse(error, TRACEZ_INVALID,
+                      "endpoint \"%s...\" rejected: a unix socket's path has up to %zu bytes",
+                      quoted, SOCKET_PATH_BYTES_MAX);
+    }
+    endpoint->socket_path = malloc(path_bytes + 1);
+    if (endpoint->socket_path == NULL) {
+        return refuse(error, TRACEZ_NO_MEMORY, "endpoint: no memory");
+    }
+    memcpy(endpoint->socket_path, path, path_bytes);
+    endpoint->socket_path[path_bytes] = '\0';
+    snprintf(url_text, URL_TEXT_BYTES, "%s://" SOCKET_HOST "%s",
+             begins_with(text, "https://") ? "https" : "http", rest + (rest[0] == ':'));
     return TRACEZ_OK;
 }
 
@@ -85,6 +143,15 @@ static char *part_of(CURLU *url, CURLUPart part)
     return curl_easy_escape(NULL, "", 0); /* an empty text of libcurl's own memory */
 }
 
+static bool is_loopback(const char *host)
+{
+    struct in_addr address;
+    bool is_number = inet_pton(AF_INET, host, &address) == 1;
+
+    return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+           (is_number && ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET);
+}
+
 static bool show(struct endpoint *endpoint, CURLU *url)
 {
     char *scheme = part_of(url, CURLUPART_SCHEME);
@@ -94,8 +161,15 @@ static bool show(struct endpoint *endpoint, CURLU *url)
     bool is_complete = scheme != NULL && host != NULL && port != NULL && path != NULL;
 
     if (is_complete) {
+        bool is_socket = endpoint->socket_path != NULL;
         int bytes = snprintf(endpoint->shown, sizeof(endpoint->shown), "%s://%s%s%s%s", scheme,
-                             host, port[0] != '\0' ? ":" : "", port, path);
+                             is_socket ? "unix:" : host,
+                             is_socket         ? endpoint->socket_path
+                             : port[0] != '\0' ? ":"
+                                               : "",
+                             is_socket ? ":" : port, path);
+        endpoint->is_https = strcmp(scheme, "https") == 0;
+        endpoint->is_local = is_socket || is_loopback(host);
         if (bytes >= (int)sizeof(endpoint->shown)) {
             memcpy(endpoint->shown + sizeof(endpoint->shown) - 4, "...", 4);
         }
@@ -176,20 +250,17 @@ static enum tracez_result take(struct endpoint *endpoint, CURLU *url, struct tra
     return TRACEZ_OK;
 }
 
-enum tracez_result endpoint_init(struct endpoint *endpoint, const char *text,
-                                 enum tracez_endpoint_form form, const char *path,
-                                 struct tracez_error *error)
+/* What libcurl's parser makes of it, and of the path. */
+static enum tracez_result take_url(struct endpoint *endpoint, const char *text,
+                                   enum tracez_endpoint_form form, const char *path,
+                                   struct tracez_error *error)
 {
     char quoted[QUOTED_BYTES];
-    enum tracez_result result = check_text(text, error);
-
-    *endpoint = (struct endpoint){0};
-    if (result != TRACEZ_OK) {
-        return result;
-    }
-    quote(text, quoted);
     CURLU *url = curl_url();
     CURLUcode code = url != NULL ? curl_url_set(url, CURLUPART_URL, text, 0) : CURLUE_OUT_OF_MEMORY;
+    enum tracez_result result;
+
+    quote(text, quoted);
     if (code == CURLUE_OUT_OF_MEMORY) {
         result = refuse(error, TRACEZ_NO_MEMORY, "endpoint \"%s\": no memory", quoted);
     } else if (code != CURLUE_OK) {
@@ -204,6 +275,23 @@ enum tracez_result endpoint_init(struct endpoint *endpoint, const char *text,
         result = take(endpoint, url, error);
     }
     curl_url_cleanup(url);
+    return result;
+}
+
+enum tracez_result endpoint_init(struct endpoint *endpoint, const char *text,
+                                 enum tracez_endpoint_form form, const char *path,
+                                 struct tracez_error *error)
+{
+    char url_text[URL_TEXT_BYTES];
+    enum tracez_result result = check_text(text, error);
+
+    *endpoint = (struct endpoint){0};
+    if (result == TRACEZ_OK) {
+        result = take_socket(endpoint, text, url_text, error);
+    }
+    if (result == TRACEZ_OK) {
+        result = take_url(endpoint, url_text, form, path, error);
+    }
     if (result != TRACEZ_OK) {
         endpoint_deinit(endpoint);
     }
@@ -213,5 +301,7 @@ enum tracez_result endpoint_init(struct endpoint *endpoint, const char *text,
 void endpoint_deinit(struct endpoint *endpoint)
 {
     free(endpoint->url);
+    free(endpoint->socket_path);
     endpoint->url = NULL;
+    endpoint->socket_path = NULL;
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Where spans are sent: a checked URL, and how it may be shown. User, password and query are for
- * the wire only. */
+ * the wire only.
+ *
+ * A unix socket is written as nginx writes it: unix:/path, or http://unix:/path:/v1/traces with the
+ * request's path behind the socket's. Its Host is localhost. */
 #ifndef TRACEZ_EXPORTER_ENDPOINT_H
 #define TRACEZ_EXPORTER_ENDPOINT_H
 
@@ -11,7 +14,10 @@
 #define ENDPOINT_SHOWN_BYTES 256
 
 struct endpoint {
-    char *url;                        /* owned; as libcurl gets it */
+    char *url;         /* owned; as libcurl gets it */
+    char *socket_path; /* owned; of a unix socket; NULL: TCP */
+    bool is_https;
+    bool is_local;                    /* this machine, without asking a name server */
     char shown[ENDPOINT_SHOWN_BYTES]; /* scheme, host, port and path */
 };
 

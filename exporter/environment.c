@@ -87,6 +87,116 @@ static void read_compression(struct tracez_exporter_config *config, const char *
     }
 }
 
+/* The first of these that is set and is a proxy; a nearer one that is not is told of and ignored.
+ */
+static void read_proxy(const char **proxy, const char *const *names,
+                       const struct tracez_environment *environment)
+{
+    for (; *names != NULL; names++) {
+        const char *text = tracez_environment_text(*names);
+        struct tracez_exporter_config tried;
+        struct tracez_error error;
+
+        if (text == NULL) {
+            continue;
+        }
+        tracez_exporter_config_init(&tried);
+        tried.proxy = text;
+        if (tracez_exporter_check(&tried, &error) == TRACEZ_OK) {
+            *proxy = text;
+            return;
+        }
+        tell(environment, *names, error.text);
+    }
+}
+
+static void read_no_proxy(struct tracez_exporter_config *config, const char *name,
+                          const struct tracez_environment *environment)
+{
+    struct tracez_exporter_config tried;
+    struct tracez_error error;
+
+    tracez_exporter_config_init(&tried);
+    tried.no_proxy = tracez_environment_text(name);
+    if (tried.no_proxy == NULL) {
+        return;
+    }
+    if (tracez_exporter_check(&tried, &error) == TRACEZ_OK) {
+        config->no_proxy = tried.no_proxy;
+    } else {
+        tell(environment, name, error.text);
+    }
+}
+
+/* As curl reads them: http_proxy not in capitals, which in a CGI program would be a header that
+ * anybody sends. */
+static void read_proxies(struct tracez_exporter_config *config,
+                         const struct tracez_environment *environment)
+{
+    static const char *const for_http[] = {"http_proxy", "all_proxy", "ALL_PROXY", NULL};
+    static const char *const for_https[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
+                                            NULL};
+
+    read_proxy(&config->http_proxy, for_http, environment);
+    read_proxy(&config->https_proxy, for_https, environment);
+    read_no_proxy(config, "NO_PROXY", environment);
+    read_no_proxy(config, "no_proxy", environment);
+}
+
+static void read_trusted(struct tracez_exporter_config *config, const char *name,
+                         const struct tracez_environment *environment)
+{
+    const char *path = tracez_environment_text(name);
+    struct tracez_exporter_config tried;
+    struct tracez_error error;
+
+    if (path == NULL) {
+        return;
+    }
+    tracez_exporter_config_init(&tried);
+    tried.trusted_certificate_file = path;
+    if (tracez_exporter_check(&tried, &error) == TRACEZ_OK) {
+        config->trusted_certificate_file = path;
+    } else {
+        tell(environment, name, error.text);
+    }
+}
+
+/* The nearer one of two; the name that was set is told. */
+static const char *nearer(const char *name, const char *nearer_name, const char **set_name)
+{
+    const char *text = tracez_environment_text(nearer_name);
+
+    *set_name = text != NULL ? nearer_name : name;
+    return text != NULL ? text : tracez_environment_text(name);
+}
+
+/* A certificate and its key are taken together, or neither is. */
+static void read_pair(struct tracez_exporter_config *config,
+                      const struct tracez_environment *environment)
+{
+    const char *certificate_name;
+    const char *key_name;
+    struct tracez_exporter_config tried;
+    struct tracez_error error;
+
+    tracez_exporter_config_init(&tried);
+    tried.certificate_file =
+        nearer("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+               "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", &certificate_name);
+    tried.certificate_key_file =
+        nearer("OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", &key_name);
+    if (tried.certificate_file == NULL && tried.certificate_key_file == NULL) {
+        return;
+    }
+    if (tracez_exporter_check(&tried, &error) != TRACEZ_OK) {
+        tell(environment, tried.certificate_file != NULL ? certificate_name : key_name, error.text);
+        return;
+    }
+    config->certificate_file = tried.certificate_file;
+    config->certificate_key_file = tried.certificate_key_file;
+}
+
 /* What OpenTelemetry has and this version has not: only one value of each, if any, is fine. */
 static void refuse_others(const struct tracez_environment *environment)
 {
@@ -99,19 +209,11 @@ static void refuse_others(const struct tracez_environment *environment)
          "spans go out as OTLP; OTEL_SDK_DISABLED=true ends tracing"},
         {"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "tracez speaks http/json"},
         {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "tracez speaks http/json"},
-        {"OTEL_EXPORTER_OTLP_CERTIFICATE", NULL, "the system's authorities are trusted"},
-        {"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", NULL, "the system's authorities are trusted"},
-        {"OTEL_EXPORTER_OTLP_CLIENT_KEY", NULL, "there are no client certificates"},
-        {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", NULL, "there are no client certificates"},
-        {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", NULL, "there are no client certificates"},
-        {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", NULL, "there are no client certificates"},
     };
 
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         const char *value = tracez_environment_text(others[i].name);
-        bool is_fine =
-            value == NULL || (others[i].fine != NULL && strcmp(value, others[i].fine) == 0);
-        if (!is_fine) {
+        if (value != NULL && strcmp(value, others[i].fine) != 0) {
             tracez_environment_ignore(environment, others[i].name, "%s", others[i].why);
         }
     }
@@ -147,5 +249,9 @@ void tracez_exporter_config_read_environment(struct tracez_exporter_config *conf
     NUMBER("TRACEZ_EXPORTER_CONNECTIONS", 1, 100, &config->connections);
     NUMBER("TRACEZ_EXPORTER_SHUTDOWN_TIMEOUT_MS", 0, HOUR_MS, &config->shutdown_timeout_ms);
 #undef NUMBER
+    read_trusted(config, "OTEL_EXPORTER_OTLP_CERTIFICATE", environment);
+    read_trusted(config, "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", environment);
+    read_pair(config, environment);
+    read_proxies(config, environment);
     refuse_others(environment);
 }

@@ -2,7 +2,8 @@
  *
  * POST requests with libcurl. A handle keeps its options for life; only the body changes. What a
  * backend sends is bounded in every direction: time, headers, body, memory. Redirects are never
- * followed, proxies of the environment never used: bodies go where the configuration says. */
+ * followed, and libcurl never looks for proxies of its own: bodies go where the configuration says.
+ */
 #include "transport.h"
 
 #include "header.h"
@@ -18,7 +19,8 @@
 
 #define KEPT_CAPACITY_MIN 1024
 #define PAUSE_AFTER_ERROR_MS 100
-#define NAME_KEPT_S 1 /* connections are kept: who needs a new one has reason to ask again */
+#define NAME_KEPT_S 1      /* connections are kept: who needs a new one has reason to ask again */
+#define LOW_SPEED_BYTES 64 /* a second */
 
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 static CURLcode global_result; /* written under global_once */
@@ -63,21 +65,46 @@ static bool add_headers(struct transport *transport, const struct tracez_exporte
     return is_added;
 }
 
+/* What config points to is the caller's, and may be gone by the time that somebody looks. */
+static struct tracez_exporter_config numbers_of(const struct tracez_exporter_config *config)
+{
+    struct tracez_exporter_config numbers = *config;
+
+    numbers.endpoint = NULL;
+    numbers.headers = NULL;
+    numbers.header_count = 0;
+    numbers.header_list = NULL;
+    numbers.trusted_certificate = (struct tracez_text){NULL, 0};
+    numbers.certificate = (struct tracez_text){NULL, 0};
+    numbers.certificate_key = (struct tracez_text){NULL, 0};
+    numbers.trusted_certificate_file = NULL;
+    numbers.certificate_file = NULL;
+    numbers.certificate_key_file = NULL;
+    numbers.proxy = NULL;
+    numbers.http_proxy = NULL;
+    numbers.https_proxy = NULL;
+    numbers.no_proxy = NULL;
+    numbers.paces = NULL;
+    numbers.pace_count = 0;
+    return numbers;
+}
+
 enum tracez_result transport_init(struct transport *transport,
                                   const struct tracez_exporter_config *config, const char *path,
                                   struct tracez_error *error)
 {
-    *transport = (struct transport){.config = *config};
-    transport->config.headers = NULL;
-    transport->config.header_count = 0;
-    transport->config.header_list = NULL;
-    transport->config.paces = NULL;
-    transport->config.pace_count = 0;
-    transport->config.endpoint = NULL;
+    *transport = (struct transport){.config = numbers_of(config)};
 
     enum tracez_result result =
         endpoint_init(&transport->endpoint, config->endpoint, config->endpoint_form, path, error);
+    if (result == TRACEZ_OK) {
+        result = proxy_init(&transport->proxy, config, &transport->endpoint, error);
+    }
+    if (result == TRACEZ_OK) {
+        result = certificates_init(&transport->certificates, config, error);
+    }
     if (result != TRACEZ_OK) {
+        transport_deinit(transport);
         return result;
     }
     transport->transfers = calloc(config->connections, sizeof(transport->transfers[0]));
@@ -91,6 +118,8 @@ enum tracez_result transport_init(struct transport *transport,
 void transport_deinit(struct transport *transport)
 {
     endpoint_deinit(&transport->endpoint);
+    proxy_deinit(&transport->proxy);
+    certificates_deinit(&transport->certificates);
     curl_slist_free_all(transport->headers);
     free(transport->transfers);
     *transport = (struct transport){0};
@@ -221,19 +250,24 @@ struct number_option {
     long value;
 };
 
-static bool set_numbers(CURL *easy, const struct tracez_exporter_config *config)
+static bool set_numbers(CURL *easy, const struct transport *transport)
 {
+    const struct tracez_exporter_config *config = &transport->config;
+    bool is_https = transport->endpoint.is_https;
     const struct number_option options[] = {
         {CURLOPT_NOSIGNAL, 1},
         {CURLOPT_POST, 1},
-        {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1},
+        {CURLOPT_HTTP_VERSION, is_https ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1},
+        {CURLOPT_PIPEWAIT, is_https},          /* rather than another handshake */
+        {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1}, /* a proxy's answer is not the backend's */
         {CURLOPT_FOLLOWLOCATION, 0},
-        {CURLOPT_SSL_VERIFYPEER, 1},
-        {CURLOPT_SSL_VERIFYHOST, 2},
+        {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
         {CURLOPT_QUICK_EXIT, 1}, /* do not wait for a name lookup that hangs */
         {CURLOPT_TIMEOUT_MS, (long)config->timeout_ms},
         {CURLOPT_CONNECTTIMEOUT_MS, (long)config->connect_timeout_ms},
         {CURLOPT_DNS_CACHE_TIMEOUT, NAME_KEPT_S},
+        {CURLOPT_LOW_SPEED_LIMIT, LOW_SPEED_BYTES},
+        {CURLOPT_LOW_SPEED_TIME, (long)(config->low_speed_timeout_ms + 999) / 1000},
         {CURLOPT_MAXAGE_CONN, (long)config->keepalive_timeout_ms / 1000},
         {CURLOPT_TCP_KEEPALIVE, 1},
     };
@@ -246,16 +280,30 @@ static bool set_numbers(CURL *easy, const struct tracez_exporter_config *config)
     return true;
 }
 
+/* Empty texts, not NULL, keep libcurl from asking the environment. */
+static bool set_destination(CURL *easy, const struct transport *transport)
+{
+    const struct proxy *proxy = &transport->proxy;
+    const char *except = proxy->except != NULL ? proxy->except : "";
+
+    return curl_easy_setopt(easy, CURLOPT_URL, transport->endpoint.url) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, transport->endpoint.socket_path) ==
+               CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PROXY, proxy->url != NULL ? proxy->url : "") ==
+               CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_NOPROXY, except) == CURLE_OK;
+}
+
 static CURL *make_easy(const struct transport *transport, struct transfer *transfer)
 {
     char user_agent[64];
     CURL *easy = curl_easy_init();
 
     snprintf(user_agent, sizeof(user_agent), "tracez/%s", tracez_version());
-    if (easy != NULL && set_numbers(easy, &transport->config) &&
-        curl_easy_setopt(easy, CURLOPT_URL, transport->endpoint.url) == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
+    if (easy != NULL && set_numbers(easy, transport) && set_destination(easy, transport) &&
+        certificates_apply(&transport->certificates, transport->config.verify, easy) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->detail) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_USERAGENT, user_agent) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transport->headers) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
@@ -302,6 +350,7 @@ bool transport_send(struct transport *transport, struct tracez_text body, void *
     transfer->is_head_whole = false;
     transfer->retry_after_s = RETRY_AFTER_NONE;
     transfer->is_cut = false;
+    transfer->detail[0] = '\0';
     if (curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body.text) != CURLE_OK ||
         curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.bytes) !=
             CURLE_OK ||
@@ -385,9 +434,12 @@ static void uncapitalise(char *text)
     }
 }
 
-static void describe(CURL *easy, CURLcode code, struct transport_result *result)
+static void describe(const struct transfer *transfer, CURLcode code,
+                     struct transport_result *result)
 {
+    CURL *easy = transfer->easy;
     long os_error = 0;
+    long proxy_status = 0;
     const char *text = text_of(code);
     char system_text[96] = "";
 
@@ -398,6 +450,15 @@ static void describe(CURL *easy, CURLcode code, struct transport_result *result)
     curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_error);
     if (code == CURLE_COULDNT_CONNECT && os_error != 0) {
         text = strerror_r((int)os_error, system_text, sizeof(system_text));
+    }
+    curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+    if (proxy_status >= 300) {
+        snprintf(result->text, sizeof(result->text), "the proxy answered HTTP %ld", proxy_status);
+        return;
+    }
+    if (strstr(transfer->detail, "SSL") != NULL) { /* what of the certificate, and why */
+        snprintf(result->text, sizeof(result->text), "%.127s", transfer->detail);
+        return;
     }
     snprintf(result->text, sizeof(result->text), "%s", text);
     uncapitalise(result->text);
@@ -424,7 +485,7 @@ static void read_result(const struct transfer *transfer, CURLcode code,
         .connections_opened = (uint32_t)connections,
         .sent_bytes = transfer->sent_bytes,
     };
-    describe(transfer->easy, code, result);
+    describe(transfer, code, result);
 }
 
 bool transport_next(struct transport *transport, struct transport_result *result)

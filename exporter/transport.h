@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * How a body gets to the backend: HTTP/1.1 POST requests over one curl_multi handle and its pool of
- * connections. It knows nothing of spans, and decides nothing about trying again.
+ * How a body gets to the backend: POST requests over one curl_multi handle and its pool of
+ * connections, by HTTP/1.1, or by HTTP/2 where TLS finds out that the backend speaks it. It knows
+ * nothing of spans, and decides nothing about trying again.
  *
  * init and deinit prepare and free, without a socket. Everything between open and close belongs to
  * one thread, except wake. */
 #ifndef TRACEZ_EXPORTER_TRANSPORT_H
 #define TRACEZ_EXPORTER_TRANSPORT_H
 
+#include "certificates.h"
 #include "endpoint.h"
+#include "proxy.h"
 
 #include <tracez/exporter.h>
 
@@ -27,7 +30,8 @@ struct transfer {
     size_t kept_capacity;
     size_t read_bytes; /* of the body, kept or not */
     size_t header_bytes;
-    size_t sent_bytes; /* of the request's body */
+    size_t sent_bytes;            /* of the request's body */
+    char detail[CURL_ERROR_SIZE]; /* what libcurl says of a failure */
     bool is_head_whole;
     int64_t retry_after_s; /* RETRY_AFTER_NONE: it did not say */
     bool is_cut;           /* not all of it was kept, or it was aborted */
@@ -36,6 +40,8 @@ struct transfer {
 struct transport {
     struct tracez_exporter_config config; /* numbers only */
     struct endpoint endpoint;
+    struct proxy proxy;
+    struct certificates certificates;
     struct curl_slist *headers;
     struct transfer *transfers; /* config.connections */
     uint32_t active;            /* of them */
@@ -57,7 +63,7 @@ struct transport_result {
     bool is_cut;             /* the body is only the beginning */
     uint32_t connections_opened;
     size_t sent_bytes; /* the body's */
-    char text[128]; /* "HTTP 503", "connection refused" */
+    char text[128];    /* "HTTP 503", "connection refused" */
 };
 
 /* config was checked; strings are copied. path: for an endpoint that has none. Errors: NO_MEMORY.

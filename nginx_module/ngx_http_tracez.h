@@ -249,6 +249,12 @@ ngx_int_t ngx_http_tracez_merge_tags(ngx_conf_t *cf, ngx_array_t **tags,
 char *ngx_http_tracez_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/* certificates, which live as long as the configuration */
+char *ngx_http_tracez_read_pem(ngx_conf_t *cf, const char *path,
+    struct tracez_text *pem);
+char *ngx_http_tracez_read_pem_files(ngx_conf_t *cf,
+    struct tracez_exporter_config *config);
+
 /* resources and collectors: what a server sends, and where it waits */
 char *ngx_http_tracez_set_service_name(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

@@ -19,6 +19,8 @@ typedef struct {
 } ngx_http_tracez_setting_t;
 
 
+static char *ngx_http_tracez_exporter_check(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf);
 static char *ngx_http_tracez_exporter_setting(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_tracez_exporter_compression(ngx_conf_t *cf,
@@ -29,15 +31,21 @@ static char *ngx_http_tracez_exporter_format(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, size_t offset);
 static char *ngx_http_tracez_exporter_header(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, size_t offset);
+static char *ngx_http_tracez_exporter_file(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset);
 static char *ngx_http_tracez_exporter_lanes(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, size_t offset);
 static char *ngx_http_tracez_exporter_msec(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, size_t offset);
 static char *ngx_http_tracez_exporter_number(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, size_t offset);
+static char *ngx_http_tracez_exporter_proxy(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset);
 static char *ngx_http_tracez_exporter_retry(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, size_t offset);
 static char *ngx_http_tracez_exporter_size(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset);
+static char *ngx_http_tracez_exporter_verify(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, size_t offset);
 
 
@@ -54,6 +62,19 @@ static ngx_http_tracez_setting_t  ngx_http_tracez_settings[] = {
     { ngx_string("header"), 2, ngx_http_tracez_exporter_header, 0 },
 
     { ngx_string("compression"), 1, ngx_http_tracez_exporter_compression, 0 },
+
+    { ngx_string("trusted_certificate"), 1, ngx_http_tracez_exporter_file,
+      ngx_http_tracez_offset(trusted_certificate) },
+
+    { ngx_string("certificate"), 1, ngx_http_tracez_exporter_file,
+      ngx_http_tracez_offset(certificate) },
+
+    { ngx_string("certificate_key"), 1, ngx_http_tracez_exporter_file,
+      ngx_http_tracez_offset(certificate_key) },
+
+    { ngx_string("verify"), 1, ngx_http_tracez_exporter_verify, 0 },
+
+    { ngx_string("proxy"), 1, ngx_http_tracez_exporter_proxy, 0 },
 
     { ngx_string("interval"), 1, ngx_http_tracez_exporter_msec,
       ngx_http_tracez_offset(interval_ms) },
@@ -77,6 +98,9 @@ static ngx_http_tracez_setting_t  ngx_http_tracez_settings[] = {
 
     { ngx_string("connect_timeout"), 1, ngx_http_tracez_exporter_msec,
       ngx_http_tracez_offset(connect_timeout_ms) },
+
+    { ngx_string("low_speed_timeout"), 1, ngx_http_tracez_exporter_msec,
+      ngx_http_tracez_offset(low_speed_timeout_ms) },
 
     { ngx_string("retry"), 2, ngx_http_tracez_exporter_retry, 0 },
 
@@ -124,7 +148,33 @@ ngx_http_tracez_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     *cf = save;
 
-    return rv;
+    return rv == NGX_CONF_OK ? ngx_http_tracez_exporter_check(cf, tmcf) : rv;
+}
+
+
+static char *
+ngx_http_tracez_exporter_check(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf)
+{
+    struct tracez_error  error;
+
+    if (tracez_exporter_check(&tmcf->exporter_config, &error) != TRACEZ_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "tracez_exporter: %s",
+                           error.text);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* a certificate and its key make sense together, and come one by one */
+
+static ngx_uint_t
+ngx_http_tracez_exporter_is_half(struct tracez_exporter_config *config)
+{
+    return (config->certificate.text == NULL)
+           != (config->certificate_key.text == NULL);
 }
 
 
@@ -168,7 +218,6 @@ ngx_http_tracez_exporter_setting(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char                         *rv;
     ngx_str_t                    *value;
     ngx_uint_t                    bit;
-    struct tracez_error           error;
     ngx_http_tracez_setting_t    *setting;
     ngx_http_tracez_main_conf_t  *tmcf;
 
@@ -210,15 +259,13 @@ ngx_http_tracez_exporter_setting(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     rv = setting->set(cf, tmcf, setting->offset);
 
-    if (rv == NGX_CONF_OK
-        && tracez_exporter_check(&tmcf->exporter_config, &error) != TRACEZ_OK)
+    if (rv != NGX_CONF_OK
+        || ngx_http_tracez_exporter_is_half(&tmcf->exporter_config))
     {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "tracez_exporter: %s",
-                           error.text);
-        return NGX_CONF_ERROR;
+        return rv;
     }
 
-    return rv;
+    return ngx_http_tracez_exporter_check(cf, tmcf);
 }
 
 
@@ -365,6 +412,69 @@ ngx_http_tracez_exporter_msec(ngx_conf_t *cf,
     return ngx_http_tracez_exporter_store(cf, tmcf, offset,
                                           ngx_parse_time(&value[1], 0),
                                           "a time such as 500ms or 5s");
+}
+
+
+/* relative to the configuration's directory, as other modules' certificates */
+
+static char *
+ngx_http_tracez_exporter_file(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset)
+{
+    u_char     *p;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (ngx_conf_full_name(cf->cycle, &value[1], 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    p = (u_char *) &tmcf->exporter_config;
+
+    return ngx_http_tracez_read_pem(cf, (const char *) value[1].data,
+                                    (struct tracez_text *) (p + offset));
+}
+
+
+static char *
+ngx_http_tracez_exporter_verify(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "on") == 0) {
+        tmcf->exporter_config.verify = 1;
+
+    } else if (ngx_strcmp(value[1].data, "off") == 0) {
+        tmcf->exporter_config.verify = 0;
+
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "tracez_exporter: with verify off spans, and "
+                           "headers with them, go to whoever answers");
+
+    } else {
+        return ngx_http_tracez_exporter_refuse(cf, "\"on\" or \"off\"");
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_tracez_exporter_proxy(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    tmcf->exporter_config.proxy = ngx_strcmp(value[1].data, "off") == 0
+                                  ? "" : (const char *) value[1].data;
+
+    return NGX_CONF_OK;
 }
 
 

@@ -48,6 +48,17 @@ static const struct refused {
     {"http://", NULL},
     {"http://:4318", NULL},
     {"http://[::1", NULL},
+    {"unix:", "endpoint \"unix:\" rejected: a unix socket is unix:/path, or "
+              "http://unix:/path:/v1/traces with the request's path"},
+    {"unix:run/otel.sock",
+     "endpoint \"unix:run/otel.sock\" rejected: a unix socket is unix:/path, or "
+     "http://unix:/path:/v1/traces with the request's path"},
+    {"http://unix:/run/otel.sock:v1",
+     "endpoint \"http://unix:/run/otel.sock:v1\" rejected: a unix socket is unix:/path, or "
+     "http://unix:/path:/v1/traces with the request's path"},
+    {"unix:/run/o tel.sock",
+     "endpoint \"unix:/run/o tel.sock\" rejected: only printable ASCII without spaces, "
+     "anything else percent-encoded"},
 };
 
 START_TEST(an_endpoint_that_can_not_work_is_refused_with_the_reason)
@@ -147,6 +158,25 @@ START_TEST(a_quotation_ends_after_80_bytes_wherever_that_is)
 }
 END_TEST
 
+START_TEST(the_path_of_a_unix_socket_has_up_to_107_bytes)
+{
+    struct endpoint endpoint;
+    struct tracez_error error = {0};
+    char text[5 + 109] = "unix:/";
+    memset(text + 6, 'p', 106);
+
+    ck_assert_int_eq(endpoint_init(&endpoint, text, TRACEZ_ENDPOINT_COMPLETED, PATH, NULL),
+                     TRACEZ_OK);
+    ck_assert_str_eq(endpoint.socket_path, text + strlen("unix:"));
+    ck_assert_uint_eq(strlen(endpoint.socket_path), 107);
+    endpoint_deinit(&endpoint);
+    text[5 + 107] = 'p';
+    ck_assert_int_eq(endpoint_init(&endpoint, text, TRACEZ_ENDPOINT_COMPLETED, PATH, &error),
+                     TRACEZ_INVALID);
+    ck_assert_ptr_nonnull(strstr(error.text, "up to 107 bytes"));
+}
+END_TEST
+
 /* ---- Taken --------------------------------------------------------------------------------- */
 
 static const struct taken {
@@ -164,6 +194,12 @@ static const struct taken {
     {"http://h?key=secret", "http://h/v1/traces?key=secret", "http://h/v1/traces"},
     {"http://h/in?key=secret", "http://h/in?key=secret", "http://h/in"},
     {"http://user:pass@h:1/in", "http://user:pass@h:1/in", "http://h:1/in"},
+    {"unix:/run/otel.sock", "http://localhost/v1/traces", "http://unix:/run/otel.sock:/v1/traces"},
+    {"http://unix:/run/otel.sock:/in?key=secret", "http://localhost/in?key=secret",
+     "http://unix:/run/otel.sock:/in"},
+    {"HTTPS://unix:/run/otel.sock", "https://localhost/v1/traces",
+     "https://unix:/run/otel.sock:/v1/traces"},
+    {"http://unix:4318", "http://unix:4318/v1/traces", "http://unix:4318/v1/traces"},
     {"http://h:65535", "http://h:65535/v1/traces", "http://h:65535/v1/traces"},
 };
 
@@ -223,6 +259,7 @@ int main(void)
                         COUNT(refused));
     tcase_add_test(no, an_endpoint_of_2048_bytes_is_taken_and_one_of_2049_is_not);
     tcase_add_loop_test(no, no_refusal_shows_user_password_or_query, 0, COUNT(secretive));
+    tcase_add_test(no, the_path_of_a_unix_socket_has_up_to_107_bytes);
     tcase_add_test(no, a_quotation_ends_after_80_bytes_wherever_that_is);
     tcase_add_loop_test(yes, a_good_endpoint_gets_the_path_it_lacks_and_is_shown_without_secrets, 0,
                         COUNT(taken));

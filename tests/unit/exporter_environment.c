@@ -66,9 +66,17 @@ START_TEST(a_bad_value_is_told_by_name_without_secrets_and_changes_nothing)
         {"OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "none or gzip"},
         {"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "GZIP", "none or gzip"},
         {"TRACEZ_EXPORTER_COMPRESSION", "1", "none or gzip"},
-        {"OTEL_EXPORTER_OTLP_CERTIFICATE", "/etc/ca.pem", "authorities"},
-        {"OTEL_EXPORTER_OTLP_CLIENT_KEY", "/etc/key.pem", "client certificates"},
-        {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "/etc/c.pem", "client certificates"},
+        {"OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem", "No such file"},
+        {"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/dev/null", "not a regular file"},
+        {"OTEL_EXPORTER_OTLP_CLIENT_KEY", "/proc/self/comm", "no private key in it"},
+        {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/nowhere/key.pem", "No such file"},
+        {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/proc/self/comm", "no certificate in it"},
+        {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "/nowhere/c.pem", "No such file"},
+        {"http_proxy", "http://user:" SECRET "@proxy", "a port is needed"},
+        {"https_proxy", "socks5://proxy:1080", "http or https"},
+        {"HTTPS_PROXY", "proxy", "a port is needed"},
+        {"no_proxy", "a\nb", "names with commas"},
+        {"NO_PROXY", "\x01", "names with commas"},
     };
 
     for (size_t i = 0; i < ROWS(rows); i++) {
@@ -169,6 +177,34 @@ START_TEST(the_nearer_name_wins)
 }
 END_TEST
 
+START_TEST(proxies_are_read_as_curl_reads_them)
+{
+    struct told told;
+    setenv("HTTP_PROXY", "http://capitals:1", 1); /* anybody's header, in CGI */
+    setenv("ALL_PROXY", "all:1", 1);
+    struct tracez_exporter_config config = read_config(&told);
+    ck_assert_str_eq(config.http_proxy, "all:1");
+    ck_assert_str_eq(config.https_proxy, "all:1");
+    ck_assert_ptr_null(config.no_proxy);
+
+    setenv("http_proxy", "http://plain:1", 1);
+    setenv("HTTPS_PROXY", "http://capitals:2", 1);
+    setenv("NO_PROXY", "capitals", 1);
+    config = read_config(&told);
+    ck_assert_str_eq(config.http_proxy, "http://plain:1");
+    ck_assert_str_eq(config.https_proxy, "http://capitals:2");
+    ck_assert_str_eq(config.no_proxy, "capitals");
+
+    setenv("https_proxy", "https://plain:2", 1);
+    setenv("no_proxy", "plain", 1);
+    config = read_config(&told);
+    ck_assert_str_eq(config.https_proxy, "https://plain:2");
+    ck_assert_str_eq(config.no_proxy, "plain");
+    ck_assert_ptr_null(config.proxy);
+    ck_assert_int_eq(told.count, 0);
+}
+END_TEST
+
 START_TEST(headers_of_both_kinds_reach_the_backend_decoded)
 {
     struct backend *backend = backend_start(NULL, 0);
@@ -251,6 +287,7 @@ int main(void)
     tcase_add_test(good, nothing_and_what_is_the_default_anyhow_change_nothing);
     tcase_add_test(good, what_is_for_otlp_is_not_for_another_format);
     tcase_add_test(good, the_nearer_name_wins);
+    tcase_add_test(good, proxies_are_read_as_curl_reads_them);
     tcase_add_test(good, headers_of_both_kinds_reach_the_backend_decoded);
     return run_suite(suite);
 }

@@ -54,7 +54,8 @@ struct tracez_collector_pace {
 struct tracez_exporter_config {
     size_t struct_bytes; /* set by tracez_exporter_config_init */
 
-    const char *endpoint; /* NULL: http://localhost:4318, with zipkin http://localhost:9411 */
+    const char *endpoint; /* "unix:/run/otel.sock"; NULL: http://localhost:4318, with zipkin
+                             http://localhost:9411 */
     enum tracez_endpoint_form endpoint_form;
     enum tracez_format format;
     const struct tracez_header *headers; /* up to 32 */
@@ -62,6 +63,21 @@ struct tracez_exporter_config {
     const char *header_list; /* further ones: "name=value,name=value", values percent-encoded, 16
                                 KiB; or NULL */
     enum tracez_compression compression; /* of bodies: none */
+
+    /* TLS, in PEM. A text (copied) has precedence over a file, which create reads. */
+    struct tracez_text trusted_certificate; /* authorities, in place of the system's; up to 1 MiB */
+    struct tracez_text certificate;         /* our own, and those between it and its authority */
+    struct tracez_text certificate_key;     /* without a password */
+    const char *trusted_certificate_file;
+    const char *certificate_file;
+    const char *certificate_key_file;
+    bool verify; /* who answers: true */
+
+    /* Proxies, http or https, each with its port: "http://proxy:3128". */
+    const char *proxy;       /* to whatever endpoint; "": none; NULL: by the next three */
+    const char *http_proxy;  /* to http endpoints that are not on this machine; or NULL */
+    const char *https_proxy; /* likewise, https */
+    const char *no_proxy;    /* hosts without those two: "a.example,.b.example,10.0.0.0/8", "*" */
 
     uint32_t interval_ms; /* a batch leaves at the latest after: 5000; 10 to 3,600,000 */
     uint32_t batch_size;  /* spans a batch: 512; 1 to 65,536 */
@@ -72,6 +88,8 @@ struct tracez_exporter_config {
     uint32_t keepalive_timeout_ms; /* connections idle for longer are not used again: 90,000 */
     uint32_t timeout_ms;           /* one request, start to end: 30,000; 1 to 3,600,000 */
     uint32_t connect_timeout_ms;   /* 2000 */
+    uint32_t low_speed_timeout_ms; /* so long with under 64 bytes a second: 30,000; 1000 to
+                                      3,600,000, in whole seconds */
     uint32_t retry_min_ms;         /* first and longest wait before trying again: 1000, 30,000 */
     uint32_t retry_max_ms;
     uint32_t retry_max_elapsed_ms; /* give a batch up after: 0, for ever */
@@ -89,12 +107,14 @@ TRACEZ_API void tracez_exporter_config_init_bytes(struct tracez_exporter_config 
                                                   size_t struct_bytes);
 
 /* What concerns the exporter, in OpenTelemetry's names and over them in tracez's:
- * OTEL_EXPORTER_OTLP_ENDPOINT (a base), _HEADERS, _COMPRESSION, _TIMEOUT, each also as
+ * OTEL_EXPORTER_OTLP_ENDPOINT (a base), _HEADERS, _COMPRESSION, _TIMEOUT, _CERTIFICATE,
+ * _CLIENT_CERTIFICATE, _CLIENT_KEY, each also as
  * OTEL_EXPORTER_OTLP_TRACES_* (that endpoint is exact), OTEL_BSP_SCHEDULE_DELAY,
- * OTEL_BSP_MAX_EXPORT_BATCH_SIZE, OTEL_BSP_EXPORT_TIMEOUT; TRACEZ_EXPORTER_ENDPOINT, _FORMAT,
- * _HEADERS, _COMPRESSION, _TIMEOUT_MS, _CONNECT_TIMEOUT_MS, _INTERVAL_MS, _BATCH_SIZE,
- * _CONNECTIONS, _SHUTDOWN_TIMEOUT_MS. What of the others can't be had (certificates, another
- * protocol) is told. Values that are secret are not. [setup] */
+ * OTEL_BSP_MAX_EXPORT_BATCH_SIZE, OTEL_BSP_EXPORT_TIMEOUT; http_proxy, https_proxy, all_proxy,
+ * no_proxy, also in capitals but for the first; TRACEZ_EXPORTER_ENDPOINT, _FORMAT, _HEADERS,
+ * _COMPRESSION, _TIMEOUT_MS, _CONNECT_TIMEOUT_MS, _INTERVAL_MS, _BATCH_SIZE, _CONNECTIONS,
+ * _SHUTDOWN_TIMEOUT_MS. What of the others can't be had (another protocol) is told. Values that are
+ * secret are not. [setup] */
 TRACEZ_API void
 tracez_exporter_config_read_environment(struct tracez_exporter_config *config,
                                         const struct tracez_environment *environment);
@@ -103,6 +123,13 @@ tracez_exporter_config_read_environment(struct tracez_exporter_config *config,
  * range. [any] */
 TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result
 tracez_exporter_check(const struct tracez_exporter_config *config, struct tracez_error *error);
+
+/* Reads a PEM file of up to 1 MiB, for where create could not: before privileges are given up. The
+ * text is the caller's, until it is wiped and freed by the second. Errors: INVALID, NO_MEMORY.
+ * [setup] */
+TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result
+tracez_exporter_read_pem(const char *path, struct tracez_text *pem, struct tracez_error *error);
+TRACEZ_API void tracez_exporter_free_pem(struct tracez_text *pem);
 
 struct tracez_exporter;
 
