@@ -77,13 +77,20 @@ def hang(backend, shop, spans):
             shop.nginx.log_lines(r"tracez: \d+ spans dropped \(queue_full\)")))
 
 
-def measure(backend, tracez, spans, run, **settings):
+def vanish(backend, shop, spans):
+    """Packets to the backend are dropped, and the exporter has noticed."""
+    backend.drop_packets()
+    shop.ask(BATCH_SPANS + 100)
+    polling.until("the backend is missed", lambda: shop.nginx.status()["exporter"]["state"] == "down")
+
+
+def measure(backend, tracez, spans, run, trouble=hang, **settings):
     """run(shop) at an nginx that is idle before and after."""
     backend.attempts.clear()
     with open_nginx(backend, tracez, spans, **settings) as nginx:
         shop = Shop(nginx)
         if tracez == "on":
-            hang(backend, shop, spans)
+            trouble(backend, shop, spans)
         else:
             shop.ask(BATCH_SPANS + 100)
         shop.wait_until_idle()
@@ -123,10 +130,9 @@ def name_of(line):
     return line.partition("(")[0]
 
 
-@pytest.mark.parametrize("spans", BUFFERS)
-def test_beside_a_backend_that_hangs_the_worker_makes_the_same_system_calls(backend, spans, figure):
+def assert_same_system_calls(backend, spans, trouble, figure):
     off, _ = measure(backend, "off", spans, system_calls)
-    hung, seconds = measure(backend, "on", spans, system_calls)
+    hung, seconds = measure(backend, "on", spans, system_calls, trouble)
 
     wakes, timers, getpids = (hung.pop(name, 0) for name in ("eventfd", "timer", "getpid"))
     figure("%d requests, %d system calls with and without; %d writes to the eventfd", REQUESTS,
@@ -137,6 +143,16 @@ def test_beside_a_backend_that_hangs_the_worker_makes_the_same_system_calls(back
     # The report, once a second, whatever the load.
     assert timers <= seconds + 1
     assert getpids <= 2 * (seconds + 1)
+
+
+@pytest.mark.parametrize("spans", BUFFERS)
+def test_beside_a_backend_that_hangs_the_worker_makes_the_same_system_calls(backend, spans, figure):
+    assert_same_system_calls(backend, spans, hang, figure)
+
+
+def test_beside_a_black_hole_the_worker_makes_the_same_system_calls(backend, figure):
+    """Connecting to it is tried again and again meanwhile, by the exporter's thread."""
+    assert_same_system_calls(backend, 8192, vanish, figure)
 
 
 # ---- Allocations ---------------------------------------------------------------------------------

@@ -32,40 +32,6 @@ START_TEST(an_answer_that_never_ends_is_cut_off_and_the_batch_counts_as_taken)
 }
 END_TEST
 
-START_TEST(a_partial_success_splits_the_batch_and_is_never_tried_again)
-{
-    struct exporting exporting = exporting_begin(STEPS(
-        {.body = "{\"partialSuccess\":{\"rejectedSpans\":\"3\",\"errorMessage\":\"too old\"}}"}));
-
-    exporting_flush_spans(&exporting, 10);
-    wait_settled(exporting.tracer, 10);
-
-    struct exporting_end end = exporting_end(&exporting);
-    ck_assert_uint_eq(end.books.exported, 7);
-    ck_assert_uint_eq(end.books.dropped[TRACEZ_DROP_PARTIAL_REJECTED], 3);
-    ck_assert_uint_eq(end.stats.attempts, 1);
-    ck_assert_uint_eq(end.stats.failed_attempts, 0);
-    ck_assert_uint_eq(end.stats.malformed_responses, 0);
-}
-END_TEST
-
-START_TEST(a_junk_answer_is_counted_and_the_batch_counts_as_taken)
-{
-    struct exporting exporting = exporting_begin(
-        STEPS({.status = 201, .body = "<html>ok</html>"}, {.status = 202, .body = ""}));
-
-    exporting_flush_spans(&exporting, 1);
-    wait_settled(exporting.tracer, 1);
-    exporting_flush_spans(&exporting, 1);
-    wait_settled(exporting.tracer, 2);
-
-    struct exporting_end end = exporting_end(&exporting);
-    ck_assert_uint_eq(end.books.exported, 2);
-    ck_assert_uint_eq(end.stats.batches, 2);
-    ck_assert_uint_eq(end.stats.malformed_responses, 1);
-}
-END_TEST
-
 /* ---- Bounds -------------------------------------------------------------------------------- */
 
 /* Spans may be long, their number is given, and all are in one shard. */
@@ -441,8 +407,6 @@ int main(void)
 
     tcase_add_loop_test(answers, an_answer_that_never_ends_is_cut_off_and_the_batch_counts_as_taken,
                         0, 2);
-    tcase_add_test(answers, a_partial_success_splits_the_batch_and_is_never_tried_again);
-    tcase_add_test(answers, a_junk_answer_is_counted_and_the_batch_counts_as_taken);
     tcase_add_test(bounds, no_body_is_longer_than_max_batch_bytes);
     tcase_add_test(bounds, a_span_that_no_body_can_hold_is_dropped_as_oversize_and_costs_no_other);
     tcase_add_test(bounds, no_more_requests_are_in_flight_than_connections);
