@@ -17,6 +17,9 @@
 #define SPIN_ROUNDS 64  /* about 2 us */
 #define YIELD_ROUNDS 32 /* only when all shards are taken by writers that do not run */
 #define WRITERS_DEFAULT_MIN 8
+#define CAPACITY_INTERVALS 1.5
+#define CAPACITY_MIN 100
+#define CAPACITY_MAX 50000
 
 static uint32_t round_up(uint32_t value, uint32_t multiple)
 {
@@ -71,6 +74,15 @@ enum tracez_result collector_plan(const struct tracez_collector_config *config, 
     geometry->bytes = sizeof(struct collector_memory) + lanes * sizeof(struct lane_memory) +
                       shards * sizeof(struct shard) + shards * (size_t)geometry->ring_bytes;
     return TRACEZ_OK;
+}
+
+uint32_t tracez_collector_capacity_for(uint32_t spans_per_second, uint32_t interval_ms)
+{
+    double spans = CAPACITY_INTERVALS * spans_per_second * interval_ms / 1000;
+
+    return spans < CAPACITY_MIN   ? CAPACITY_MIN
+           : spans > CAPACITY_MAX ? CAPACITY_MAX
+                                  : (uint32_t)spans;
 }
 
 enum tracez_result collector_format(struct collector_memory *memory,

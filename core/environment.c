@@ -7,6 +7,7 @@
 #include "text.h"
 
 #include <tracez/environment.h>
+#include <tracez/preset.h>
 
 #include <limits.h>
 #include <stdio.h>
@@ -172,6 +173,22 @@ static void read_attributes(struct tracez_config *config, const char *name,
     *names_service = attributes.service_name != NULL;
 }
 
+/* The first of what it sets: everything else in the environment wins over it. */
+static void read_preset(struct tracez_config *config, const struct tracez_environment *environment)
+{
+    const char *name = tracez_environment_text("TRACEZ_ENVIRONMENT");
+    struct tracez_preset preset;
+    struct tracez_error error;
+    char text[WARNING_BYTES];
+
+    if (tracez_config_apply_preset(config, name) != TRACEZ_OK && environment != NULL &&
+        environment->warn != NULL) {
+        (void)tracez_preset_find(name, &preset, &error);
+        snprintf(text, sizeof(text), "TRACEZ_ENVIRONMENT: %s", error.text);
+        environment->warn(text, environment->state);
+    }
+}
+
 static void read_disabled(struct tracez_config *config,
                           const struct tracez_environment *environment)
 {
@@ -204,6 +221,7 @@ void tracez_config_read_environment(struct tracez_config *config,
     if (otel_name != NULL || own_name != NULL) {
         config->service_name = own_name != NULL ? own_name : otel_name;
     }
+    read_preset(config, environment);
     read_sampler(config, environment);
     read_sample_rate(config, environment);
     read_disabled(config, environment);

@@ -11,6 +11,8 @@
 #include "proxy.h"
 #include "refusal.h"
 
+#include <tracez/preset.h>
+
 #include <fcntl.h>
 #include <string.h>
 
@@ -43,6 +45,19 @@ void tracez_exporter_config_init_bytes(struct tracez_exporter_config *config, si
     }
     memset(config, 0, struct_bytes);
     memcpy(config, &defaults, struct_bytes < sizeof(defaults) ? struct_bytes : sizeof(defaults));
+}
+
+enum tracez_result tracez_exporter_config_apply_preset(struct tracez_exporter_config *config,
+                                                       const char *name)
+{
+    struct tracez_preset preset;
+
+    if (name == NULL || name[0] == '\0') {
+        return TRACEZ_OK;
+    }
+    enum tracez_result result = tracez_preset_find(name, &preset, NULL);
+    config->interval_ms = preset.interval_ms;
+    return result;
 }
 
 static enum tracez_result check_ranges(const struct tracez_exporter_config *config,

@@ -25,6 +25,7 @@ HAS_MHD = any("mhd_adapter" in folder for folder in INCLUDES)
 AROUND = """
 #include <tracez/curl.h>
 #include <tracez/exporter.h>
+#include <tracez/preset.h>
 %s
 #include <stdio.h>
 """

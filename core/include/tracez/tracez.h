@@ -280,6 +280,10 @@ struct tracez_collector_config {
     void *match_state;
 };
 
+/* How many spans a collector should hold that gets so many a second and is sent this often: half as
+ * many again as come in an interval, 100 to 50,000. For spans_max. [any] */
+TRACEZ_API uint32_t tracez_collector_capacity_for(uint32_t spans_per_second, uint32_t interval_ms);
+
 /* Replaceable in tests. Both return nanoseconds and must be callable from any thread. */
 struct tracez_clock {
     uint64_t (*monotonic_ns)(void *state);

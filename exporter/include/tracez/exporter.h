@@ -106,6 +106,12 @@ struct tracez_exporter_config {
 TRACEZ_API void tracez_exporter_config_init_bytes(struct tracez_exporter_config *config,
                                                   size_t struct_bytes);
 
+/* Sets interval_ms as the preset of this environment has it (tracez_config_apply_preset). Apply it
+ * before anything that is set by itself. NULL or "": changes nothing. INVALID: the name is unknown;
+ * the preset for such was applied. [any] */
+TRACEZ_API enum tracez_result
+tracez_exporter_config_apply_preset(struct tracez_exporter_config *config, const char *name);
+
 /* What concerns the exporter, in OpenTelemetry's names and over them in tracez's:
  * OTEL_EXPORTER_OTLP_ENDPOINT (a base), _HEADERS, _COMPRESSION, _TIMEOUT, _CERTIFICATE,
  * _CLIENT_CERTIFICATE, _CLIENT_KEY, each also as
@@ -113,8 +119,9 @@ TRACEZ_API void tracez_exporter_config_init_bytes(struct tracez_exporter_config 
  * OTEL_BSP_MAX_EXPORT_BATCH_SIZE, OTEL_BSP_EXPORT_TIMEOUT; http_proxy, https_proxy, all_proxy,
  * no_proxy, also in capitals but for the first; TRACEZ_EXPORTER_ENDPOINT, _FORMAT, _HEADERS,
  * _COMPRESSION, _TIMEOUT_MS, _CONNECT_TIMEOUT_MS, _INTERVAL_MS, _BATCH_SIZE, _CONNECTIONS,
- * _SHUTDOWN_TIMEOUT_MS. What of the others can't be had (another protocol) is told. Values that are
- * secret are not. [setup] */
+ * _SHUTDOWN_TIMEOUT_MS; before all, the preset that TRACEZ_ENVIRONMENT names (whether it is known,
+ * tracez_config_read_environment tells). What of the others can't be had (another protocol) is
+ * told. Values that are secret are not. [setup] */
 TRACEZ_API void
 tracez_exporter_config_read_environment(struct tracez_exporter_config *config,
                                         const struct tracez_environment *environment);
