@@ -176,8 +176,7 @@ enum tracez_result tracez_buffer_format(const struct tracez_config *config, void
         result = reset(buffer, &layout, error);
     }
     for (size_t i = 0; i < config_resource_count(config) && result == TRACEZ_OK; i++) {
-        struct attributes attributes;
-        struct tracez_resource resource = config_resource(config, i, &attributes);
+        struct tracez_resource resource = config_resource(config, i);
         uint32_t row;
         result = resource_table_add(&buffer->resources, &resource, &row, error);
     }

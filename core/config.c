@@ -3,6 +3,7 @@
  * Defaults and ranges of a tracer's configuration. */
 #include "config.h"
 
+#include "attributes.h"
 #include "result.h"
 
 #include <string.h>
@@ -55,18 +56,14 @@ size_t config_resource_count(const struct tracez_config *config)
     return config->resources == NULL ? 1 : config->resource_count;
 }
 
-struct tracez_resource config_resource(const struct tracez_config *config, size_t index,
-                                       struct attributes *attributes)
+struct tracez_resource config_resource(const struct tracez_config *config, size_t index)
 {
     if (config->resources != NULL) {
         return config->resources[index];
     }
-    (void)attributes_read(attributes, config->resource_attributes);
     return (struct tracez_resource){
-        .service_name =
-            config->service_name != NULL ? config->service_name : attributes->service_name,
-        .tags = attributes->tags,
-        .tag_count = attributes->count,
+        .service_name = config->service_name,
+        .attributes = config->resource_attributes,
     };
 }
 
@@ -110,13 +107,17 @@ static enum tracez_result check_collectors(const struct tracez_config *config,
 static enum tracez_result check_attributes(const struct tracez_config *config,
                                            struct tracez_error *error)
 {
-    struct attributes attributes;
-    const char *wrong = attributes_read(&attributes, config->resource_attributes);
+    for (size_t i = 0; i < config_resource_count(config); i++) {
+        struct attributes attributes;
+        struct tracez_resource resource = config_resource(config, i);
+        const char *wrong = attributes_read(&attributes, resource.attributes);
 
-    if (wrong != NULL) {
-        return fail(error, TRACEZ_INVALID,
-                    "resource_attributes \"%.80s\" rejected: %s; it must be key=value,key=value",
-                    config->resource_attributes, wrong);
+        if (wrong != NULL) {
+            return fail(error, TRACEZ_INVALID,
+                        "%s \"%.80s\" rejected: %s; it must be key=value,key=value",
+                        config->resources == NULL ? "resource_attributes" : "attributes",
+                        resource.attributes, wrong);
+        }
     }
     return TRACEZ_OK;
 }

@@ -5,8 +5,6 @@
 #ifndef TRACEZ_CORE_CONFIG_H
 #define TRACEZ_CORE_CONFIG_H
 
-#include "attributes.h"
-
 #include <tracez/tracez.h>
 
 #define COLLECTOR_NAME_DEFAULT "default"
@@ -25,8 +23,6 @@ const struct tracez_collector_config *config_collector(const struct tracez_confi
                                                        size_t index);
 
 size_t config_resource_count(const struct tracez_config *config);
-/* The default one may be made of a text; its tags then lie in attributes. */
-struct tracez_resource config_resource(const struct tracez_config *config, size_t index,
-                                       struct attributes *attributes);
+struct tracez_resource config_resource(const struct tracez_config *config, size_t index);
 
 #endif

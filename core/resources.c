@@ -5,23 +5,60 @@
  * bounds. */
 #include "resources.h"
 
+#include "attributes.h"
 #include "entry.h"
 #include "result.h"
 
+static bool has_tag(const struct tracez_resource *resource, const char *key)
+{
+    size_t i = 0;
+
+    while (i < resource->tag_count &&
+           (resource->tags[i].key == NULL || strcmp(resource->tags[i].key, key) != 0)) {
+        i++;
+    }
+    return i < resource->tag_count;
+}
+
+/* Takes out what the resource's own tags say. */
+static void remove_replaced(struct attributes *attributes, const struct tracez_resource *resource)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < attributes->count; i++) {
+        if (!has_tag(resource, attributes->tags[i].key)) {
+            attributes->tags[kept++] = attributes->tags[i];
+        }
+    }
+    attributes->count = kept;
+}
+
 static size_t encode(const struct tracez_resource *resource, unsigned char *at, uint32_t *refused)
 {
-    const char *name = resource->service_name != NULL ? resource->service_name : "unknown_service";
+    struct attributes attributes;
+
+    (void)attributes_read(&attributes, resource->attributes); /* it was checked */
+    remove_replaced(&attributes, resource);
+    const char *name = resource->service_name != NULL    ? resource->service_name
+                       : attributes.service_name != NULL ? attributes.service_name
+                                                         : "unknown_service";
     const struct tracez_tag service = {
         .key = TRACEZ_KEY(SERVICE_NAME),
         .type = TRACEZ_TAG_STRING,
         .value.string = {name, strlen(name)},
     };
-    const struct tag_list first = {&service, 1, RESOURCE_TAG_BYTES_MAX};
-    const struct tag_list others = {resource->tags, resource->tag_count, RESOURCE_TAG_BYTES_MAX};
+    const struct tag_list lists[] = {
+        {&service, 1, RESOURCE_TAG_BYTES_MAX},
+        {attributes.tags, attributes.count, RESOURCE_TAG_BYTES_MAX},
+        {resource->tags, resource->tag_count, RESOURCE_TAG_BYTES_MAX},
+    };
+    size_t bytes = 0;
 
     keys_init(); /* who formats a buffer need not have a tracer, but encodes as one does */
-    size_t bytes = tag_list_write(&first, at, RESOURCE_BYTES_MAX, refused);
-    return bytes + tag_list_write(&others, at + bytes, RESOURCE_BYTES_MAX - bytes, refused);
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        bytes += tag_list_write(&lists[i], at + bytes, RESOURCE_BYTES_MAX - bytes, refused);
+    }
+    return bytes;
 }
 
 bool resource_table_get(const struct resource_table *table, uint32_t row,

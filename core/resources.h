@@ -11,7 +11,7 @@
 
 #define RESOURCE_ROWS_MAX 256
 #define RESOURCE_TABLE_ENTRIES_BYTES 65536
-#define RESOURCE_BYTES_MAX 8192
+#define RESOURCE_BYTES_MAX 16384 /* room for any text of attributes, and as much again */
 #define RESOURCE_TAG_BYTES_MAX 1000
 
 struct resource_table {

@@ -59,8 +59,7 @@ static enum tracez_result find_resources(struct tracez_tracer *tracer,
 {
     tracer->resource_count = (uint32_t)config_resource_count(config);
     for (uint32_t i = 0; i < tracer->resource_count; i++) {
-        struct attributes attributes;
-        struct tracez_resource resource = config_resource(config, i, &attributes);
+        struct tracez_resource resource = config_resource(config, i);
         if (!resource_table_find(&tracer->buffer->resources, &resource,
                                  &tracer->resource_rows[i])) {
             return fail(

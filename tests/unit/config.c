@@ -91,6 +91,7 @@ CHANGE(match_unknown, set_collectors(parts, 1);
        parts->collectors[0].match = (enum tracez_match)(TRACEZ_MATCH_NAMED_ONLY + 1))
 CHANGE(match_no_name, set_collectors(parts, 1); parts->collectors[0].match = TRACEZ_MATCH_NAME)
 CHANGE(match_no_fn, set_collectors(parts, 1); parts->collectors[0].match = TRACEZ_MATCH_CALLBACK)
+CHANGE(resources_bad, (set_resources(parts, 2), parts->resources[1].attributes = "a=b,c"))
 CHANGE(resources_none, set_resources(parts, 0))
 CHANGE(resources_over, set_resources(parts, TRACEZ_RESOURCES_MAX + 1))
 CHANGE(resources_huge, set_resources(parts, SIZE_MAX))
@@ -134,6 +135,7 @@ static const struct row bad_rows[] = {
     ROW(match_unknown, "match 5 of collector \"a\" ", "enum tracez_match"),
     ROW(match_no_name, "match 2 of collector \"a\" ", "match_name"),
     ROW(match_no_fn, "match 3 of collector \"a\" ", "match_fn"),
+    ROW(resources_bad, "attributes \"a=b,c\" ", "key=value,key=value"),
     ROW(resources_none, "resource_count 0 ", "1 to 64"),
     ROW(resources_over, "resource_count 65 ", "1 to 64"),
     ROW(resources_huge, "resource_count ", "1 to 64"),

@@ -215,7 +215,8 @@ static struct tracez_tracer *create_with_resources(void)
 {
     const struct tracez_tag version = {
         .key = "service.version", .type = TRACEZ_TAG_STRING, .value.string = {"2", 1}};
-    const struct tracez_resource resources[] = {{"shop", &version, 1}, {"cart", NULL, 0}};
+    const struct tracez_resource resources[] = {
+        {.service_name = "shop", .tags = &version, .tag_count = 1}, {.service_name = "cart"}};
     struct tracez_config config;
 
     tracez_config_init(&config);

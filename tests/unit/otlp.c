@@ -318,7 +318,7 @@ START_TEST(poison_in_a_resource_is_cured)
 {
     const struct tracez_tag tag = {
         .key = POISON, .type = TRACEZ_TAG_STRING, .value.string = {"\0" POISON, 9}};
-    const struct tracez_resource resource = {POISON, &tag, 1};
+    const struct tracez_resource resource = {.service_name = POISON, .tags = &tag, .tag_count = 1};
     static const uint64_t now_ns = START_NS;
     struct tracez_tracer *tracer = create_at(&now_ns, &resource, 1);
     span_pass(tracer, "name");
@@ -551,7 +551,8 @@ START_TEST(spans_of_one_resource_stand_together_in_its_envelope)
     const struct tracez_tag tags[] = {
         {.key = TRACEZ_KEY(SERVICE_VERSION), .type = TRACEZ_TAG_STRING, .value.string = {"2", 1}},
         {.key = "shard", .type = TRACEZ_TAG_INT, .value.integer = 12345678901234567}};
-    const struct tracez_resource resources[] = {{"shop", tags, 2}, {"cart", NULL, 0}};
+    const struct tracez_resource resources[] = {
+        {.service_name = "shop", .tags = tags, .tag_count = 2}, {.service_name = "cart"}};
     static const uint64_t now_ns = START_NS;
     struct tracez_tracer *tracer = create_at(&now_ns, resources, 2);
     pass_for(tracer, 0, "a");

@@ -5,6 +5,7 @@
  * Method: the table by itself, on the heap, so that AddressSanitizer sees a step too far; refusals
  * and garbage first. */
 #include "resources.h"
+#include "attributes.h"
 #include "keys.h"
 #include "spans.h"
 
@@ -37,6 +38,18 @@ static struct tracez_record row_of(const struct resource_table *table, uint32_t 
     return record;
 }
 
+static size_t entry_count(const struct tracez_record *record)
+{
+    struct tracez_entry entry;
+    size_t count = 0;
+    size_t at = 0;
+
+    while (tracez_entry_next(record->entries, record->entries_bytes, &at, &entry)) {
+        count++;
+    }
+    return count;
+}
+
 static struct tracez_tag text_tag(const char *key, const char *value)
 {
     return (struct tracez_tag){
@@ -64,19 +77,19 @@ END_TEST
 START_TEST(a_resource_of_more_bytes_than_one_may_have_is_refused)
 {
     struct resource_table *table = create_table();
-    struct tracez_tag tags[9];
-    char keys[9][16];
+    struct tracez_tag tags[17];
+    char keys[17][16];
     char value[RESOURCE_TAG_BYTES_MAX + 1];
     uint32_t row;
     memset(value, 'v', RESOURCE_TAG_BYTES_MAX);
     value[RESOURCE_TAG_BYTES_MAX] = '\0';
-    for (int i = 0; i < 9; i++) {
+    for (int i = 0; i < 17; i++) {
         snprintf(keys[i], sizeof(keys[i]), "key%d", i);
         tags[i] = text_tag(keys[i], value);
     }
 
-    const struct tracez_resource fits = {.tags = tags, .tag_count = 8};
-    const struct tracez_resource does_not = {.tags = tags, .tag_count = 9};
+    const struct tracez_resource fits = {.tags = tags, .tag_count = 16};
+    const struct tracez_resource does_not = {.tags = tags, .tag_count = 17};
 
     ck_assert_int_eq(resource_table_add(table, &does_not, &row, NULL), TRACEZ_INVALID);
     ck_assert_int_eq(resource_table_add(table, &fits, &row, NULL), TRACEZ_OK);
@@ -187,6 +200,56 @@ START_TEST(the_same_resource_gets_the_same_row_and_another_tag_another)
 }
 END_TEST
 
+START_TEST(attributes_are_added_and_the_resources_own_name_and_tags_win)
+{
+    struct resource_table *table = create_table();
+    const struct tracez_tag tag = text_tag("zone", "own");
+    const struct tracez_resource own = {.service_name = "shop",
+                                        .tags = &tag,
+                                        .tag_count = 1,
+                                        .attributes = "zone=b,service.name=x,rack=4%2C2"};
+    const struct tracez_resource theirs = {.attributes = "zone=b,service.name=x"};
+    uint32_t row;
+
+    ck_assert_int_eq(resource_table_add(table, &own, &row, NULL), TRACEZ_OK);
+    struct tracez_record record = row_of(table, row);
+    assert_tag_string(&record, "service.name", "shop");
+    assert_tag_string(&record, "zone", "own");
+    assert_tag_string(&record, "rack", "4,2");
+    ck_assert_uint_eq(entry_count(&record), 3);
+    ck_assert_int_eq(resource_table_add(table, &theirs, &row, NULL), TRACEZ_OK);
+
+    record = row_of(table, row);
+    assert_tag_string(&record, "service.name", "x");
+    assert_tag_string(&record, "zone", "b");
+    free(table);
+}
+END_TEST
+
+START_TEST(the_longest_attributes_fit_beside_a_name)
+{
+    struct resource_table *table = create_table();
+    char text[ATTRIBUTES_TEXT_BYTES];
+    size_t used = 0;
+    uint32_t row;
+
+    for (int i = 0; i < TRACEZ_TAGS_MAX; i++) { /* 64 bytes each with two NULs, 8 KiB in all */
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%sk%03d=%058d",
+                                 i == 0 ? "" : ",", i, i);
+    }
+    const struct tracez_resource resource = {.service_name = "shop", .attributes = text};
+    struct attributes attributes;
+    ck_assert_ptr_null(attributes_read(&attributes, text));
+    ck_assert_uint_eq(attributes.count, TRACEZ_TAGS_MAX);
+
+    ck_assert_int_eq(resource_table_add(table, &resource, &row, NULL), TRACEZ_OK);
+
+    struct tracez_record record = row_of(table, row);
+    ck_assert_uint_eq(entry_count(&record), TRACEZ_TAGS_MAX + 1);
+    free(table);
+}
+END_TEST
+
 START_TEST(a_resource_that_was_added_before_there_was_a_tracer_is_found_by_one)
 {
     struct resource_table *table = create_table();
@@ -274,6 +337,8 @@ int main(void)
     tcase_add_test(refused, a_table_whose_bytes_are_used_up_refuses_and_keeps_what_it_has);
     tcase_add_test(refused, a_table_full_of_garbage_is_never_followed_beyond_its_bounds);
     tcase_add_test(kept, the_same_resource_gets_the_same_row_and_another_tag_another);
+    tcase_add_test(kept, attributes_are_added_and_the_resources_own_name_and_tags_win);
+    tcase_add_test(kept, the_longest_attributes_fit_beside_a_name);
     tcase_add_test(kept, a_resource_that_was_added_before_there_was_a_tracer_is_found_by_one);
     tcase_add_test(kept, a_resource_without_a_name_is_an_unknown_service);
     tcase_add_test(kept, rows_may_be_read_while_others_are_added);

@@ -252,9 +252,11 @@ struct tracez_record; /* a finished span, read-only: <tracez/reader.h> */
 
 /* Who sends the spans: service.name and further resource attributes. */
 struct tracez_resource {
-    const char *service_name;      /* copied; NULL: "unknown_service" */
+    const char *service_name;      /* copied; NULL: that of attributes, else "unknown_service" */
     const struct tracez_tag *tags; /* copied */
     size_t tag_count;
+    const char *attributes; /* copied; further ones, "key=value,key=value", values percent-encoded;
+                               of the same key tags win; or NULL */
 };
 
 enum tracez_match {
@@ -298,8 +300,7 @@ struct tracez_config {
         *resources;                  /* the first is the default; NULL: one with service_name */
     size_t resource_count;           /* up to TRACEZ_RESOURCES_MAX */
     const char *service_name;        /* the default resource where resources is NULL */
-    const char *resource_attributes; /* and more of it: "key=value,key=value", values
-                                        percent-encoded; or NULL */
+    const char *resource_attributes; /* and its attributes; or NULL */
 
     const struct tracez_collector_config *collectors; /* NULL: one, "default", of spans_max */
     size_t collector_count;                           /* up to TRACEZ_COLLECTORS_MAX */
