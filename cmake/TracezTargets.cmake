@@ -19,6 +19,9 @@ function(tracez_configure_library target output export_name headers)
   target_compile_options(${target} PRIVATE -fno-semantic-interposition)
   target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS include FILES ${headers})
   target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  if(NOT TRACEZ_PROBES)
+    target_compile_definitions(${target} PRIVATE TRACEZ_WITHOUT_PROBES)
+  endif()
   set_target_properties(${target} PROPERTIES
     OUTPUT_NAME ${output}
     EXPORT_NAME ${export_name}

@@ -7,6 +7,7 @@
  * is repeated a few times: a holder is done within about 100 ns unless it lost its processor. */
 #include "collector.h"
 
+#include "probes.h"
 #include "result.h"
 
 #include <sched.h>
@@ -250,9 +251,10 @@ push_stubbornly(const struct tracez_collector *collector, uint32_t *at, struct l
 }
 
 /* In the writer's line of the ledger, and for this collector. */
-static void count_refused(struct ledger_writer writer, enum tracez_drop reason,
-                          ledger_counter *refused)
+static void count_refused(const struct tracez_collector *collector, struct ledger_writer writer,
+                          enum tracez_drop reason, ledger_counter *refused)
 {
+    probe_span_drop(reason, 1, collector->name);
     ledger_count(writer, &writer.line->dropped[reason]);
     /* Relaxed: it stands for itself. */
     atomic_fetch_add_explicit(refused, 1, memory_order_relaxed);
@@ -265,7 +267,7 @@ void collector_push(const struct tracez_collector *collector, struct ledger_writ
     uint32_t at = writer.index;
 
     if (record->record_bytes > collector->geometry.ring_bytes / 2) {
-        count_refused(writer, TRACEZ_DROP_OVERSIZE, &memory->refused_oversize);
+        count_refused(collector, writer, TRACEZ_DROP_OVERSIZE, &memory->refused_oversize);
         return;
     }
     if (at >= collector->geometry.shard_count) {
@@ -277,7 +279,7 @@ void collector_push(const struct tracez_collector *collector, struct ledger_writ
         result = push_stubbornly(collector, &at, writer, record);
     }
     if (result == SHARD_FULL || result == SHARD_TAKEN) {
-        count_refused(writer, TRACEZ_DROP_QUEUE_FULL, &memory->refused_queue_full);
+        count_refused(collector, writer, TRACEZ_DROP_QUEUE_FULL, &memory->refused_queue_full);
         return;
     }
     if (result == SHARD_PUSHED_BATCH && collector->wake != NULL) {

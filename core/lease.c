@@ -9,6 +9,7 @@
  * one out again, if it can be the one that was under way: anybody who shares the memory may have
  * written there. */
 #include "collector.h"
+#include "probes.h"
 #include "process.h"
 #include "resources.h"
 
@@ -308,6 +309,9 @@ void tracez_lane_acknowledge(struct tracez_lane *lane, const struct tracez_mark 
             atomic_load_explicit(&memory->dropped[reason], memory_order_relaxed) + more;
         redo->delivery_dropped[reason] =
             atomic_load_explicit(&delivery->dropped[reason], memory_order_relaxed) + more;
+        if (more > 0) {
+            probe_span_drop((enum tracez_drop)reason, more, lane->collector->name);
+        }
     }
     /* Release: pairs with the acquire in lease; the record is complete before it is valid. */
     atomic_store_explicit(&redo->is_valid, 1, memory_order_release);

@@ -3,6 +3,7 @@
  * Formatting, checking and adding up the ledger. */
 #include "ledger.h"
 
+#include "probes.h"
 #include "result.h"
 
 #include <string.h>
@@ -152,6 +153,7 @@ void ledger_take_over(struct ledger_line *line)
     if (recorded > over) {
         /* Relaxed: the line has no other writer. */
         atomic_store_explicit(lost, value_of(lost) + (recorded - over), memory_order_relaxed);
+        probe_span_drop(TRACEZ_DROP_WORKER_LOST, recorded - over, NULL);
     }
 }
 
@@ -203,5 +205,6 @@ uint64_t ledger_audit(struct ledger *ledger, uint64_t pushed, uint64_t buffered)
                                    memory_order_relaxed, memory_order_relaxed)) {
         return 0;
     }
+    probe_span_drop(TRACEZ_DROP_CORRUPT, pushed - accounted, NULL);
     return pushed - accounted;
 }

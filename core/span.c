@@ -10,6 +10,7 @@
 #include "config.h"
 #include "context.h"
 #include "ids.h"
+#include "probes.h"
 #include "sampler.h"
 
 #include <string.h>
@@ -185,8 +186,10 @@ start_recording(struct tracez_tracer *tracer, const struct tracez_span_options *
     span.slot = slot_take(&tracer->slots, writer.index, &span.generation);
     if (span.slot == NULL) {
         ledger_count(writer, &writer.line->dropped[TRACEZ_DROP_NO_SLOT]);
+        probe_span_drop(TRACEZ_DROP_NO_SLOT, 1, NULL);
         return (struct tracez_span){0};
     }
+    probe_span_start(own, name);
     fill_slot(span.slot, options, name, parent, own);
     return span;
 }
@@ -432,6 +435,7 @@ finish_locked(struct slot *slot, struct tracez_span span, uint64_t duration_ns)
 
     slot_end(slot, span.generation);
     slot->record.duration_ns = duration_ns;
+    probe_span_finish(&slot->record);
     if (!tracer_is_inert(tracer)) {
         deliver(tracer, slot);
     }

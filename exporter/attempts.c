@@ -5,6 +5,7 @@
  * once: exported or dropped for one reason, to the span, and then waits for its acknowledgement. */
 #include "exporter.h"
 
+#include "probes.h"
 #include "retry_after.h"
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -41,6 +42,7 @@ void attempts_begin(struct tracez_exporter *exporter, struct batch *batch, uint6
         batch->state = BATCH_SENT;
         batch->attempts++;
         exporter_count_sent(exporter, batch);
+        probe_batch_start(batch, text.bytes);
         return;
     }
     exporter_note_error(exporter, "no memory for a request");
@@ -118,6 +120,7 @@ static void end_attempt(struct tracez_exporter *exporter, const struct transport
 {
     struct batch *batch = result->request;
 
+    probe_batch_end(batch, result, now_ns);
     switch (verdict_of(result->ending, result->status)) {
     case VERDICT_ACCEPTED:
         end_accepted(exporter, batch, result, now_ns);
