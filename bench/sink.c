@@ -18,9 +18,11 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #define BODY_BYTES_MAX (8UL * 1024 * 1024)
-#define MARK "\"traceId\""
+#define GZIP_WINDOW (MAX_WBITS + 16)
+#define MARK "{\"trace" /* a span's beginning, in each of the formats */
 
 struct sink {
     _Atomic uint64_t spans; /* written by the child */
@@ -34,6 +36,7 @@ struct connection {
     int fd;
     char *bytes;
     size_t count;
+    char *inflated; /* once it is needed */
 };
 
 static bool read_some(struct connection *connection)
@@ -60,7 +63,7 @@ static size_t request_bytes(const struct connection *connection)
     return bytes <= connection->count ? bytes : 0;
 }
 
-static uint64_t count_spans(const char *bytes, size_t count)
+static uint64_t count_marks(const char *bytes, size_t count)
 {
     const char *end = bytes + count;
     uint64_t spans = 0;
@@ -70,6 +73,36 @@ static uint64_t count_spans(const char *bytes, size_t count)
         spans++;
     }
     return spans;
+}
+
+/* In the text that was compressed. */
+static uint64_t count_compressed(struct connection *connection, const char *bytes, size_t count)
+{
+    z_stream stream = {.next_in = (unsigned char *)(uintptr_t)bytes, .avail_in = (uInt)count};
+
+    if (connection->inflated == NULL) {
+        connection->inflated = malloc(BODY_BYTES_MAX);
+    }
+    if (connection->inflated == NULL || inflateInit2(&stream, GZIP_WINDOW) != Z_OK) {
+        return 0;
+    }
+    stream.next_out = (unsigned char *)connection->inflated;
+    stream.avail_out = BODY_BYTES_MAX;
+    int status = inflate(&stream, Z_FINISH);
+    uint64_t spans =
+        status == Z_STREAM_END ? count_marks(connection->inflated, stream.total_out) : 0;
+    inflateEnd(&stream);
+    return spans;
+}
+
+static uint64_t count_spans(struct connection *connection, size_t request_bytes)
+{
+    const char *body = strstr(connection->bytes, "\r\n\r\n") + 4;
+    const char *encoding = strcasestr(connection->bytes, "\r\nContent-Encoding: gzip\r\n");
+    size_t body_bytes = (size_t)(connection->bytes + request_bytes - body);
+
+    return encoding != NULL && encoding < body ? count_compressed(connection, body, body_bytes)
+                                               : count_marks(body, body_bytes);
 }
 
 static void *serve(void *state)
@@ -82,8 +115,8 @@ static void *serve(void *state)
         size_t bytes = request_bytes(connection);
         if (bytes > 0) {
             /* Relaxed: a number by itself. */
-            atomic_fetch_add_explicit(&connection->sink->spans,
-                                      count_spans(connection->bytes, bytes), memory_order_relaxed);
+            atomic_fetch_add_explicit(&connection->sink->spans, count_spans(connection, bytes),
+                                      memory_order_relaxed);
             connection->count -= bytes;
             memmove(connection->bytes, connection->bytes + bytes, connection->count + 1);
             if (send(connection->fd, answer, strlen(answer), MSG_NOSIGNAL) < 0) {
@@ -93,6 +126,7 @@ static void *serve(void *state)
     }
     close(connection->fd);
     free(connection->bytes);
+    free(connection->inflated);
     free(connection);
     return NULL;
 }
