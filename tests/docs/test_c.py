@@ -28,6 +28,7 @@ AROUND = """
 #include <tracez/preset.h>
 %s
 #include <stdio.h>
+#include <stdlib.h>
 """
 AROUND_MHD = """
 #include <tracez/mhd.h>
