@@ -6,6 +6,7 @@
 
 #include "config.h"
 #include "result.h"
+#include "slots.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -62,8 +63,8 @@ static uint64_t fingerprint_of(const struct tracez_config *config,
     return state;
 }
 
-enum tracez_result buffer_plan(const struct tracez_config *config, struct buffer_layout *layout,
-                               struct tracez_error *error)
+static enum tracez_result lay_out(const struct tracez_config *config, struct buffer_layout *layout,
+                                  struct tracez_error *error)
 {
     enum tracez_result result = config_check(config, error);
     size_t bytes = (sizeof(struct buffer) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
@@ -84,6 +85,33 @@ enum tracez_result buffer_plan(const struct tracez_config *config, struct buffer
     layout->bytes = bytes;
     layout->fingerprint = fingerprint_of(config, layout);
     return TRACEZ_OK;
+}
+
+static size_t memory_min(const struct tracez_config *config, const struct buffer_layout *layout)
+{
+    return layout->bytes + sizeof(struct ledger) + SLOT_BYTES + config->span_bytes_max;
+}
+
+enum tracez_result buffer_plan(const struct tracez_config *config, struct buffer_layout *layout,
+                               struct tracez_error *error)
+{
+    enum tracez_result result = lay_out(config, layout, error);
+
+    if (result == TRACEZ_OK && config->max_memory != 0 &&
+        config->max_memory < memory_min(config, layout)) {
+        result = fail(error, TRACEZ_INVALID,
+                      "max_memory %zu rejected: at least %zu bytes, %zu for finished spans and the "
+                      "rest for live ones",
+                      config->max_memory, memory_min(config, layout), layout->bytes);
+    }
+    return result;
+}
+
+size_t tracez_memory_bytes_min(const struct tracez_config *config, struct tracez_error *error)
+{
+    struct buffer_layout layout;
+
+    return lay_out(config, &layout, error) == TRACEZ_OK ? memory_min(config, &layout) : 0;
 }
 
 size_t tracez_buffer_bytes(const struct tracez_config *config, struct tracez_error *error)

@@ -175,6 +175,10 @@ enum tracez_result config_check(const struct tracez_config *config, struct trace
     if (result == TRACEZ_OK) {
         result = check_range("lanes", config->lanes, 1, TRACEZ_LANES_MAX, error);
     }
+    if (result == TRACEZ_OK) {
+        result = check_range("max_spans_per_second", config->max_spans_per_second, 0,
+                             SPANS_PER_SECOND_MAX, error);
+    }
     if (result == TRACEZ_OK && !(config->sample_rate >= 0 && config->sample_rate <= 1)) {
         result =
             fail(error, TRACEZ_INVALID, "sample_rate %g rejected: 0 to 1", config->sample_rate);

@@ -12,6 +12,7 @@
 #define SPANS_MAX (1U << 24)
 #define LIVE_SPANS_MIN 1
 #define LIVE_SPANS_MAX (1U << 20)
+#define SPANS_PER_SECOND_MAX 1000000000
 #define TAG_BYTES_MIN 16
 #define TAG_BYTES_MAX 32000
 

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#define LEDGER_MAGIC 0x3172676c7a637274U  /* "trczlgr1" */
+#define LEDGER_MAGIC 0x3272676c7a637274U  /* "trczlgr2" */
 #define COUNTER_MAX (UINT64_C(1) << 60)   /* a billion a second for thirty years */
 #define SPANS_AT_ONCE (UINT64_C(1) << 20) /* that may move while the lines are read */
 

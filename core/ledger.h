@@ -12,6 +12,8 @@
 #ifndef TRACEZ_CORE_LEDGER_H
 #define TRACEZ_CORE_LEDGER_H
 
+#include "bucket.h"
+
 #include <tracez/tracez.h>
 
 #include <stdatomic.h>
@@ -42,6 +44,7 @@ struct ledger {
     uint64_t magic; /* written last */
     uint64_t bytes;
     _Alignas(CACHE_LINE) ledger_counter missing; /* found by audits; any process, by exchange */
+    _Alignas(CACHE_LINE) struct bucket spans;    /* of max_spans_per_second: all share it */
     struct ledger_line lines[LEDGER_LINES];
     struct ledger_delivery deliveries[TRACEZ_WRITERS_MAX][TRACEZ_COLLECTORS_MAX];
 };

@@ -23,12 +23,13 @@ static struct slot *slot_at(const struct slot_pool *pool, uint32_t index)
 }
 
 bool slot_pool_init(struct slot_pool *pool, struct tracez_tracer *tracer, uint32_t slots_max,
-                    uint32_t span_bytes_max)
+                    uint32_t span_bytes_max, uint64_t bytes_max)
 {
     pool->tracer = tracer;
     pool->slots_max = slots_max;
     pool->area_bytes = span_bytes_max / RECORD_ALIGNMENT * RECORD_ALIGNMENT;
     pool->memory_bytes = (size_t)slots_max * (SLOT_BYTES + pool->area_bytes);
+    atomic_init(&pool->left_bytes, bytes_max);
     pool->memory = memory_reserve(pool->memory_bytes);
     return pool->memory != NULL;
 }
@@ -72,13 +73,38 @@ static void push(struct slot_list *list, struct slot *slot)
                                                     memory_order_release, memory_order_relaxed));
 }
 
+/* False, and nothing paid: the limit is reached. */
+static bool pay(struct slot_pool *pool, uint32_t bytes)
+{
+    /* Relaxed, here and below: a number that stands for itself. */
+    uint64_t left_bytes = atomic_load_explicit(&pool->left_bytes, memory_order_relaxed);
+
+    do {
+        if (left_bytes < bytes) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&pool->left_bytes, &left_bytes,
+                                                    left_bytes - bytes, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+bool slot_pool_is_used_up(const struct slot_pool *pool)
+{
+    return atomic_load_explicit(&pool->fresh, memory_order_relaxed) >= pool->slots_max;
+}
+
 static struct slot *take_fresh(struct slot_pool *pool)
 {
     /* Relaxed: an index is only a number; nobody else knows the slot yet. */
     uint32_t index = atomic_load_explicit(&pool->fresh, memory_order_relaxed);
 
+    if (index >= pool->slots_max || !pay(pool, SLOT_BYTES)) {
+        return NULL;
+    }
     do {
         if (index >= pool->slots_max) {
+            atomic_fetch_add_explicit(&pool->left_bytes, SLOT_BYTES, memory_order_relaxed);
             return NULL;
         }
     } while (!atomic_compare_exchange_weak_explicit(&pool->fresh, &index, index + 1,
@@ -161,9 +187,11 @@ bool slot_move_to_area(struct slot_pool *pool, struct slot *slot, size_t bytes)
     uint32_t used = slot->record.entries_bytes;
 
     uint32_t area_capacity = pool->area_bytes - (uint32_t)sizeof(struct record_header);
-    if (slot->entries != slot->inline_entries || bytes > area_capacity - used) {
+    if (slot->entries != slot->inline_entries || bytes > area_capacity - used ||
+        (!slot->has_area && !pay(pool, pool->area_bytes))) {
         return false;
     }
+    slot->has_area = true;
     unsigned char *area = pool->memory + (size_t)pool->slots_max * SLOT_BYTES +
                           (size_t)slot->index * pool->area_bytes;
     slot->entries = area + sizeof(struct record_header); /* see slot_record */

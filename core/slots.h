@@ -4,7 +4,8 @@
  *
  * A slot is 1 KiB with about 800 bytes of entries in it; a span that outgrows that moves, once, to
  * an area of span_bytes_max that belongs to its slot. Both are address space only, until they are
- * touched; the slot freed last is used first, so that few are ever touched.
+ * touched; the slot freed last is used first, so that few are ever touched. Touching one for the
+ * first time is paid for out of what the tracer's memory limit leaves; what was touched stays paid.
  *
  * A slot's state is its generation and a lock bit in one word: one compare-and-swap tells whether a
  * handle is still good and locks the slot for the call. A finished span's slot gets the next
@@ -34,6 +35,7 @@ struct slot {
     uint32_t index;               /* this and tracer are set when the slot is used first: */
     struct tracez_tracer *tracer; /* stale handles read them without the lock */
     uint32_t home;                /* the list that it returns to */
+    bool has_area;                /* it was touched, and paid for */
 
     /* The rest belongs to whoever holds the lock. */
     uint32_t entries_capacity;
@@ -61,15 +63,19 @@ struct slot_pool {
     uint32_t slots_max;
     uint32_t area_bytes;
     _Alignas(CACHE_LINE) _Atomic uint32_t fresh; /* slots that were ever used */
+    _Atomic uint64_t left_bytes;                 /* that slots and areas may still touch */
     struct slot_list lists[LEDGER_LINES];
 };
 
 bool slot_pool_init(struct slot_pool *pool, struct tracez_tracer *tracer, uint32_t slots_max,
-                    uint32_t span_bytes_max);
+                    uint32_t span_bytes_max, uint64_t bytes_max);
 void slot_pool_deinit(struct slot_pool *pool);
 
-/* NULL: none left. *generation goes into the handle. */
+/* NULL: none left, or no memory for another one. *generation goes into the handle. */
 struct slot *slot_take(struct slot_pool *pool, uint32_t writer_index, uint64_t *generation);
+
+/* Was every slot used already? Then memory was not what one could not be had for. */
+bool slot_pool_is_used_up(const struct slot_pool *pool);
 
 /* Gives the slot back after slot_end. */
 void slot_return(struct slot_pool *pool, struct slot *slot);

@@ -174,6 +174,21 @@ static inline void fill_slot(struct slot *slot, const struct tracez_span_options
     set_times(tracer, slot, options);
 }
 
+/* All processes that share the ledger share its bucket. */
+static __attribute__((noinline)) bool is_over_rate(struct tracez_tracer *tracer)
+{
+    return !bucket_take(&tracer->ledger->spans, &tracer->spans_rate,
+                        clock_monotonic_ns(&tracer->clock));
+}
+
+static __attribute__((noinline)) struct tracez_span drop_start(struct ledger_writer writer,
+                                                               enum tracez_drop reason)
+{
+    ledger_count(writer, &writer.line->dropped[reason]);
+    probe_span_drop(reason, 1, NULL);
+    return (struct tracez_span){0};
+}
+
 static inline __attribute__((always_inline)) struct tracez_span
 start_recording(struct tracez_tracer *tracer, const struct tracez_span_options *options,
                 struct tracez_text name, const struct tracez_context *parent,
@@ -183,11 +198,13 @@ start_recording(struct tracez_tracer *tracer, const struct tracez_span_options *
     struct tracez_span span;
 
     ledger_count(writer, &writer.line->recorded);
+    if (tracer->spans_rate.token_ticks != 0 && is_over_rate(tracer)) {
+        return drop_start(writer, TRACEZ_DROP_RATE);
+    }
     span.slot = slot_take(&tracer->slots, writer.index, &span.generation);
     if (span.slot == NULL) {
-        ledger_count(writer, &writer.line->dropped[TRACEZ_DROP_NO_SLOT]);
-        probe_span_drop(TRACEZ_DROP_NO_SLOT, 1, NULL);
-        return (struct tracez_span){0};
+        return drop_start(writer, slot_pool_is_used_up(&tracer->slots) ? TRACEZ_DROP_NO_SLOT
+                                                                       : TRACEZ_DROP_MEMORY_LIMIT);
     }
     probe_span_start(own, name);
     fill_slot(span.slot, options, name, parent, own);

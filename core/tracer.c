@@ -99,6 +99,14 @@ static enum tracez_result init_collectors(struct tracez_tracer *tracer,
     return TRACEZ_OK;
 }
 
+/* What the memory limit leaves for live spans. */
+static uint64_t live_bytes_max(const struct tracez_config *config,
+                               const struct buffer_layout *layout)
+{
+    return config->max_memory == 0 ? UINT64_MAX
+                                   : config->max_memory - layout->bytes - sizeof(struct ledger);
+}
+
 static enum tracez_result build(struct tracez_tracer *tracer, const struct tracez_config *config,
                                 struct tracez_error *error)
 {
@@ -116,7 +124,8 @@ static enum tracez_result build(struct tracez_tracer *tracer, const struct trace
         result = init_collectors(tracer, config, &layout, error);
     }
     if (result == TRACEZ_OK &&
-        !slot_pool_init(&tracer->slots, tracer, config->live_spans_max, config->span_bytes_max)) {
+        !slot_pool_init(&tracer->slots, tracer, config->live_spans_max, config->span_bytes_max,
+                        live_bytes_max(config, &layout))) {
         result = fail(error, TRACEZ_NO_MEMORY, "no address space for %u live spans of %u bytes",
                       config->live_spans_max, config->span_bytes_max);
     }
@@ -148,6 +157,9 @@ enum tracez_result tracez_tracer_create(const struct tracez_config *config,
     callbacks_init(&created->callbacks);
     clock_init(&created->clock, &config->clock);
     set_sampler(created, config);
+    if (config->max_spans_per_second != 0) {
+        created->spans_rate = bucket_rate_of(config->max_spans_per_second, config->spans_burst);
+    }
     created->max_tag_bytes = config->max_tag_bytes;
     created->fork_count = process_fork_count();
 

@@ -23,6 +23,7 @@ struct tracez_tracer {
     uint32_t max_tag_bytes;
     unsigned fork_count; /* of the process that made it: in a child the tracer is inert. A disabled
                             one has one of no process */
+    struct bucket_rate spans_rate; /* of the ledger's bucket; zero: no bound */
     struct tracez_sampler sampler;
     struct tracez_sampler root; /* what sampler asks, where it is the usual one */
     uint32_t resource_rows[TRACEZ_RESOURCES_MAX];

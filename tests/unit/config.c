@@ -73,6 +73,9 @@ CHANGE(tag_bytes_over, parts->config.max_tag_bytes = 32001)
 CHANGE(rate_under, parts->config.sample_rate = -0.001)
 CHANGE(rate_over, parts->config.sample_rate = 1.001)
 CHANGE(rate_nan, parts->config.sample_rate = (double)NAN)
+CHANGE(rate_limit_over, parts->config.max_spans_per_second = 1000000001)
+CHANGE(memory_1, parts->config.max_memory = 1)
+CHANGE(memory_under, parts->config.max_memory = tracez_memory_bytes_min(&parts->config, NULL) - 1)
 CHANGE(attributes_bad, parts->config.resource_attributes = "a=b,c")
 CHANGE(clock_half, parts->config.clock.monotonic_ns = some_ns)
 CHANGE(clock_other_half, parts->config.clock.unix_ns = some_ns)
@@ -120,6 +123,9 @@ static const struct row bad_rows[] = {
     ROW(rate_under, "sample_rate -0.001", "0 to 1"),
     ROW(rate_over, "sample_rate 1.001", "0 to 1"),
     ROW(rate_nan, "sample_rate ", "0 to 1"),
+    ROW(rate_limit_over, "max_spans_per_second 1000000001 ", "0 to 1000000000"),
+    ROW(memory_1, "max_memory 1 ", "at least "),
+    ROW(memory_under, "max_memory ", "at least "),
     ROW(attributes_bad, "\"a=b,c\"", "key=value"),
     ROW(clock_half, "clock ", "both functions or neither"),
     ROW(clock_other_half, "clock ", "both functions or neither"),

@@ -310,6 +310,12 @@ struct tracez_config {
     uint32_t span_bytes_max; /* one span with its tags: 16384; 2048 to 65536 */
     uint32_t max_tag_bytes;  /* one string value: 1000; 16 to 32000; longer ones are cut */
 
+    /* Bounds on what tracing may cost. What is over them is dropped before it costs anything, as
+     * TRACEZ_DROP_RATE and TRACEZ_DROP_MEMORY_LIMIT. 0: no bound. */
+    uint32_t max_spans_per_second; /* recorded; up to 1,000,000,000 */
+    uint32_t spans_burst;          /* recorded at once, after a while with fewer; 0: twice those */
+    size_t max_memory;             /* bytes of buffer, ledger and live spans together */
+
     double sample_rate;            /* share of new traces to keep: 1; 0 to 1 */
     struct tracez_sampler sampler; /* where its function is NULL: by the parent's decision, and by
                                       sample_rate where there is none */
@@ -355,6 +361,11 @@ TRACEZ_API uint64_t tracez_tracer_now_ns(const struct tracez_tracer *tracer);
  * Nobody else may use that writer meanwhile, and nobody but the caller may before it is done; done
  * twice, it is done once. [any] */
 TRACEZ_API void tracez_tracer_take_over(struct tracez_tracer *tracer, uint32_t writer);
+
+/* The least max_memory for this configuration: buffer and ledger, and one live span. 0: it is
+ * invalid, error says why. [any] */
+TRACEZ_API size_t tracez_memory_bytes_min(const struct tracez_config *config,
+                                          struct tracez_error *error);
 
 /* Bytes of buffer_memory that this configuration needs, 0 when it is invalid (error says why); and
  * of ledger_memory, always the same. [any] */
