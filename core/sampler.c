@@ -46,14 +46,23 @@ static uint64_t randomness_of(const struct tracez_sampling_query *query)
     return randomness;
 }
 
+struct tracez_sampling_decision sampler_by_threshold(const struct tracez_sampling_query *query,
+                                                     uint64_t threshold, double rate)
+{
+    bool keep = randomness_of(query) >= threshold;
+
+    return (struct tracez_sampling_decision){.record = keep,
+                                             .sampled = keep,
+                                             .rate = rate,
+                                             .threshold = keep ? threshold : 0,
+                                             .reason = "ratio"};
+}
+
 static void decide_ratio(const struct tracez_sampler *sampler,
                          const struct tracez_sampling_query *query,
                          struct tracez_sampling_decision *decision)
 {
-    bool keep = randomness_of(query) >= sampler->threshold;
-
-    *decision = (struct tracez_sampling_decision){keep, keep, sampler->rate,
-                                                  keep ? sampler->threshold : 0, "ratio"};
+    *decision = sampler_by_threshold(query, sampler->threshold, sampler->rate);
 }
 
 void sampler_decide_by_parent(const struct tracez_sampler *sampler,
@@ -79,15 +88,21 @@ struct tracez_sampler tracez_sampler_never(void)
     return (struct tracez_sampler){.decide = sampler_decide_never};
 }
 
+uint64_t sampler_threshold(double rate)
+{
+    const uint64_t none = 1ULL << RANDOMNESS_BITS;
+
+    /* The smallest rate that a threshold can express is 2^-56; below it, and for NaN: never. */
+    return rate >= 1.0 ? 0 : rate > 0.0 ? (uint64_t)((1.0 - rate) * (double)none) : none;
+}
+
 struct tracez_sampler tracez_sampler_ratio(double rate)
 {
-    const double all = (double)(1ULL << RANDOMNESS_BITS);
+    uint64_t threshold = sampler_threshold(rate);
 
-    if (rate >= 1.0) {
+    if (threshold == 0) {
         return tracez_sampler_always();
     }
-    /* The smallest rate that a threshold can express is 2^-56; below it, and for NaN: never. */
-    uint64_t threshold = rate > 0.0 ? (uint64_t)((1.0 - rate) * all) : 1ULL << RANDOMNESS_BITS;
     if (threshold >= 1ULL << RANDOMNESS_BITS) {
         return tracez_sampler_never();
     }

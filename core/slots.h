@@ -42,6 +42,8 @@ struct slot {
     uint32_t max_tag_bytes;
     uint32_t short_bytes_max; /* values up to here are stored as they are, without a call */
     struct tracez_collector *collector; /* NULL: the first that wants the span */
+    const struct tracez_keep *keep;     /* NULL: kept in any case */
+    const char *keep_reason;            /* that the caller gave; or NULL */
     uint64_t start_monotonic_ns;
     uint64_t known_keys; /* filter: bit key.filter is set when such a key may be there */
     uint64_t text_keys;  /* the same for keys that are not well known */

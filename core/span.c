@@ -10,6 +10,7 @@
 #include "config.h"
 #include "context.h"
 #include "ids.h"
+#include "keep.h"
 #include "probes.h"
 #include "sampler.h"
 
@@ -78,19 +79,39 @@ static inline void hand_out(struct tracez_context *to, const struct tracez_conte
 }
 
 static __attribute__((noinline)) struct tracez_sampling_decision
-ask(const struct tracez_sampler *sampler, const struct tracez_span_options *options,
-    struct tracez_text name, const struct tracez_context *caller, const struct tracez_context *own)
+ask(const struct tracez_sampler *sampler, const struct tracez_sampling_query *query)
 {
     struct tracez_sampling_decision decision = {0};
-    const struct tracez_sampling_query query = {
-        .parent = caller,
-        .trace_id = own->trace_id,
-        .kind = kind_of(options),
-        .name = name,
+
+    sampler->decide(sampler, query, &decision);
+    return decision;
+}
+
+static void note_text(struct slot *slot, const char *key, const char *text)
+{
+    if (text != NULL) {
+        span_set_tag_locked(slot, &(struct tracez_tag){.key = key,
+                                                       .type = TRACEZ_TAG_STRING,
+                                                       .value.string = {text, strlen(text)}});
+    }
+}
+
+/* What a decision that was not the plain rate's leaves on the span. */
+static __attribute__((noinline)) void note_decision(struct slot *slot,
+                                                    const struct tracez_sampling_decision *decision)
+{
+    const struct tracez_tag rate = {
+        .key = TRACEZ_KEY(TRACEZ_SAMPLING_RATE),
+        .type = TRACEZ_TAG_DOUBLE,
+        .value.real = decision->rate,
     };
 
-    sampler->decide(sampler, &query, &decision);
-    return decision;
+    slot->keep = decision->keep;
+    note_text(slot, TRACEZ_KEY(TRACEZ_SAMPLING_STRATEGY), decision->strategy);
+    span_set_tag_locked(slot, &rate);
+    if (decision->keep == NULL) {
+        note_text(slot, TRACEZ_KEY(TRACEZ_SAMPLING_REASON), decision->reason);
+    } /* else the end tells */
 }
 
 static void set_times(struct tracez_tracer *tracer, struct slot *slot,
@@ -152,6 +173,8 @@ static inline void fill_slot(struct slot *slot, const struct tracez_span_options
     struct record_header *record = &slot->record;
 
     slot->collector = options->collector != NULL ? options->collector : tracer->takes_all;
+    slot->keep = NULL;
+    slot->keep_reason = NULL;
     slot->max_tag_bytes = max_tag_bytes(tracer, options);
     slot->short_bytes_max =
         slot->max_tag_bytes < ENTRY_SHORT_BYTES ? slot->max_tag_bytes : ENTRY_SHORT_BYTES;
@@ -189,10 +212,26 @@ static __attribute__((noinline)) struct tracez_span drop_start(struct ledger_wri
     return (struct tracez_span){0};
 }
 
+/* What the two forms of start are given. */
+struct start {
+    const struct tracez_span_options *options;
+    const struct tracez_sampler *sampler; /* NULL: the tracer's */
+    const char *name;                     /* NULL: in the options */
+    const struct tracez_context *parent;
+    struct tracez_sampling_decision *decision; /* optional */
+};
+
+/* Measured late: what is not recorded does not need its name's length. */
+static inline struct tracez_text name_of(const struct start *start)
+{
+    return start->name == NULL ? start->options->name
+                               : (struct tracez_text){start->name, strlen(start->name)};
+}
+
 static inline __attribute__((always_inline)) struct tracez_span
-start_recording(struct tracez_tracer *tracer, const struct tracez_span_options *options,
-                struct tracez_text name, const struct tracez_context *parent,
-                const struct tracez_context *own)
+start_recording(struct tracez_tracer *tracer, const struct start *start,
+                const struct tracez_sampling_decision *decision,
+                const struct tracez_context *parent, const struct tracez_context *own)
 {
     struct ledger_writer writer = tracer_writer(tracer);
     struct tracez_span span;
@@ -206,8 +245,12 @@ start_recording(struct tracez_tracer *tracer, const struct tracez_span_options *
         return drop_start(writer, slot_pool_is_used_up(&tracer->slots) ? TRACEZ_DROP_NO_SLOT
                                                                        : TRACEZ_DROP_MEMORY_LIMIT);
     }
+    struct tracez_text name = name_of(start);
     probe_span_start(own, name);
-    fill_slot(span.slot, options, name, parent, own);
+    fill_slot(span.slot, start->options, name, parent, own);
+    if (decision->strategy != NULL || decision->keep != NULL) {
+        note_decision(span.slot, decision);
+    }
     return span;
 }
 
@@ -245,22 +288,6 @@ static inline uint8_t flags_of(const struct tracez_context *parent,
     return flags;
 }
 
-/* What the two forms of start are given. */
-struct start {
-    const struct tracez_span_options *options;
-    const struct tracez_sampler *sampler; /* NULL: the tracer's */
-    const char *name;                     /* NULL: in the options */
-    const struct tracez_context *parent;
-    struct tracez_sampling_decision *decision; /* optional */
-};
-
-/* Measured late: what is not recorded does not need its name's length. */
-static inline struct tracez_text name_of(const struct start *start)
-{
-    return start->name == NULL ? start->options->name
-                               : (struct tracez_text){start->name, strlen(start->name)};
-}
-
 /* Both forms of start, each compiled into one piece. */
 static inline __attribute__((always_inline)) struct tracez_span
 start_span(struct tracez_tracer *tracer, const struct start *start,
@@ -279,12 +306,18 @@ start_span(struct tracez_tracer *tracer, const struct start *start,
         start->sampler != NULL ? start->sampler : &tracer->sampler;
     set_own_context(&own, parent);
     if (!sampler_is_usual(sampler, caller, &decision)) {
-        decision = ask(sampler, start->options, name_of(start), caller, &own);
+        decision = ask(sampler, &(struct tracez_sampling_query){
+                                    .parent = caller,
+                                    .trace_id = own.trace_id,
+                                    .kind = kind_of(start->options),
+                                    .name = name_of(start),
+                                    .tracer = tracer,
+                                });
         own.threshold = decision.threshold != 0 ? decision.threshold : own.threshold;
     }
     own.flags = flags_of(parent, caller, decision.sampled);
     if (decision.record) {
-        span = start_recording(tracer, start->options, name_of(start), parent, &own);
+        span = start_recording(tracer, start, &decision, parent, &own);
     } else {
         struct ledger_writer writer = tracer_writer(tracer);
         ledger_count(writer, &writer.line->not_recorded);
@@ -445,11 +478,27 @@ static inline void deliver(struct tracez_tracer *tracer, struct slot *slot)
     }
 }
 
+static __attribute__((noinline)) void discard_locked(struct slot *slot, struct tracez_span span)
+{
+    struct tracez_tracer *tracer = slot->tracer;
+    struct ledger_writer writer = tracer_writer(tracer);
+
+    slot_end(slot, span.generation);
+    if (!tracer_is_inert(tracer)) {
+        ledger_count(writer, &writer.line->not_kept);
+    }
+    slot_return(&tracer->slots, slot);
+}
+
 static inline __attribute__((always_inline)) void
 finish_locked(struct slot *slot, struct tracez_span span, uint64_t duration_ns)
 {
     struct tracez_tracer *tracer = slot->tracer;
 
+    if (slot->keep != NULL && !keep_decide(slot, duration_ns)) {
+        discard_locked(slot, span);
+        return;
+    }
     slot_end(slot, span.generation);
     slot->record.duration_ns = duration_ns;
     probe_span_finish(&slot->record);
@@ -484,12 +533,6 @@ void tracez_span_discard(struct tracez_span span)
     struct slot *slot = span_lock(span);
 
     if (slot != NULL) {
-        struct tracez_tracer *tracer = slot->tracer;
-        struct ledger_writer writer = tracer_writer(tracer);
-        slot_end(slot, span.generation);
-        if (!tracer_is_inert(tracer)) {
-            ledger_count(writer, &writer.line->not_kept);
-        }
-        slot_return(&tracer->slots, slot);
+        discard_locked(slot, span);
     }
 }

@@ -318,7 +318,7 @@ static void record_but_do_not_sample(const struct tracez_sampler *sampler,
     ck_assert_ptr_eq(sampler->state, &sampler_state);
     assert_text(query->name, "own sampler");
     ck_assert_int_eq(query->kind, TRACEZ_KIND_CONSUMER);
-    *decision = (struct tracez_sampling_decision){true, false, 0.25, 0, "mine"};
+    *decision = (struct tracez_sampling_decision){.record = true, .rate = 0.25, .reason = "mine"};
 }
 
 START_TEST(a_sampler_of_ones_own_decides_recording_and_flag_apart)

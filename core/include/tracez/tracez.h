@@ -198,14 +198,19 @@ struct tracez_sampling_query {
     const uint8_t *trace_id;             /* 16 bytes: the parent's, or the new one */
     enum tracez_span_kind kind;
     struct tracez_text name;
+    struct tracez_tracer *tracer; /* who asks: for its clock, and the state of its collectors */
 };
 
+struct tracez_keep;
+
 struct tracez_sampling_decision {
-    bool record;        /* keep the span in this process */
-    bool sampled;       /* the flag to pass on */
-    double rate;        /* probability that led here, 0 to 1 */
-    uint64_t threshold; /* 56 bits, 0 when nothing is to be published */
-    const char *reason; /* static: "always", "never", "ratio", "parent" */
+    bool record;          /* keep the span in this process */
+    bool sampled;         /* the flag to pass on */
+    double rate;          /* probability that led here, 0 to 1 */
+    uint64_t threshold;   /* 56 bits, 0 when nothing is to be published */
+    const char *reason;   /* static: "always", "never", "ratio", "parent", "name" ... */
+    const char *strategy; /* static; tagged together with rate and reason; NULL: nothing is */
+    const struct tracez_keep *keep; /* decides at the end (sampler.h); NULL: it is decided */
 };
 
 struct tracez_sampler;

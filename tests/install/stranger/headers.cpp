@@ -6,7 +6,9 @@
 #include <tracez/exporter.h>
 #include <tracez/http.h>
 #include <tracez/keys.h>
+#include <tracez/preset.h>
 #include <tracez/reader.h>
+#include <tracez/sampler.h>
 #include <tracez/tracez.h>
 #ifdef WITH_MHD
 #include <tracez/mhd.h>
