@@ -119,6 +119,44 @@ ngx_http_tracez_parse_rate(ngx_str_t *text, double *rate)
 }
 
 
+static void
+ngx_http_tracez_cleanup_adaptive(void *data)
+{
+    tracez_adaptive_destroy(data);
+}
+
+
+/* One for all of a process, as there is one exporter. */
+
+static ngx_int_t
+ngx_http_tracez_set_adaptive(ngx_conf_t *cf, ngx_http_tracez_loc_conf_t *tlcf)
+{
+    ngx_pool_cleanup_t           *cln;
+    struct tracez_error           error;
+    ngx_http_tracez_main_conf_t  *tmcf;
+
+    tmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tracez_module);
+
+    if (tmcf->adaptive == NULL) {
+        cln = ngx_pool_cleanup_add(cf->pool, 0);
+
+        if (cln == NULL
+            || tracez_adaptive_create(NULL, &tmcf->adaptive, &error)
+               != TRACEZ_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        cln->handler = ngx_http_tracez_cleanup_adaptive;
+        cln->data = tmcf->adaptive;
+    }
+
+    tlcf->ratio = tracez_sampler_adaptive(tmcf->adaptive);
+
+    return NGX_OK;
+}
+
+
 char *
 ngx_http_tracez_set_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -143,12 +181,17 @@ ngx_http_tracez_set_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
+    if (ngx_strcmp(value[1].data, "adaptive") == 0) {
+        return ngx_http_tracez_set_adaptive(cf, tlcf) == NGX_OK
+               ? NGX_CONF_OK : NGX_CONF_ERROR;
+    }
+
     if (ngx_http_tracez_parse_rate(&value[1], &rate) != NGX_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "tracez_sample_rate \"%V\" rejected: it must be "
                            "a number from 0 to 1, a percentage from 0%% to "
                            "100%%, with at most %d digits after the point, "
-                           "or a variable",
+                           "\"adaptive\" or a variable",
                            &value[1], NGX_HTTP_TRACEZ_RATE_DIGITS);
         return NGX_CONF_ERROR;
     }

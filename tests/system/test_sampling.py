@@ -9,6 +9,7 @@ import pytest
 
 import client
 import ledger as ledgers
+import polling
 from load import h2load
 from nginx import is_sanitized
 from spans import parse
@@ -137,3 +138,44 @@ def test_a_rate_may_be_a_variable_and_what_is_none_samples_nothing(backend, rate
         client.get(nginx.port["shop"], "/rate?rate=" + rate)
 
         assert nginx.settle()["exported"] == exported
+
+
+ADAPTIVE = """
+    tracez on;
+    tracez_sample_rate adaptive;
+    tracez_buffer_size 100;
+    server {
+        listen 127.0.0.1:{port_shop};
+        location / { return 200; }
+    }
+"""
+
+
+def test_an_adaptive_rate_falls_while_spans_are_dropped_and_says_so(backend):
+    """The backend is down at first, so that the buffer fills."""
+    backend.stop()
+
+    with TracedNginx(ADAPTIVE, backend) as nginx:
+        def is_sampled_less():
+            client.get(nginx.port["shop"])
+            return nginx.ledger()["not_recorded"] > 0
+
+        for _ in range(150):
+            client.get(nginx.port["shop"])
+        assert ledgers.drops(nginx.ledger()) == {"queue_full": 50}
+        polling.until("a request that is not recorded", is_sampled_less, 30)
+        backend.start()
+        nginx.settle()
+
+        def is_recorded():
+            before = nginx.ledger()["recorded"]
+            client.get(nginx.port["shop"])
+            return nginx.ledger()["recorded"] > before
+
+        polling.until("a request that is recorded", is_recorded, 30)
+        nginx.settle()
+
+    newest = parse(backend.accepted())[-1]
+    assert newest.tags["tracez.sampling.strategy"] == "adaptive"
+    assert newest.tags["tracez.sampling.reason"] == "adaptive"
+    assert 0.01 <= newest.tags["tracez.sampling.rate"] < 1
