@@ -165,12 +165,11 @@ static void look(struct tracez_adaptive *adaptive, const struct tracez_tracer *t
         atomic_exchange_explicit(&adaptive->buffered, now.buffered, memory_order_relaxed);
     double rate = tracez_adaptive_rate(adaptive);
 
-    if (now.refused > refused) {
+    bool is_pressed = now.pressure_percent > config->pressure_percent;
+    if (now.refused > refused || (is_pressed && now.buffered >= buffered)) {
         rate = rate_down(config, rate);
-    } else if (now.pressure_percent <= config->pressure_percent) {
+    } else if (!is_pressed) {
         rate = rate_up(config, rate, intervals);
-    } else if (now.buffered >= buffered) {
-        rate = rate_down(config, rate);
     } /* else it empties by itself: still lower, the rate would have to climb for a minute */
     atomic_store_explicit(&adaptive->rate, rate, memory_order_relaxed);
     atomic_store_explicit(&adaptive->threshold, sampler_threshold(rate), memory_order_relaxed);
