@@ -137,9 +137,9 @@ static bool read_value(struct tracez_entry *entry, const unsigned char *value, s
         if (value_bytes < LINK_CONTEXT_BYTES) {
             return false;
         }
+        entry->context = (struct tracez_context){.flags = value[LINK_CONTEXT_BYTES - 1]};
         memcpy(entry->context.trace_id, value, TRACEZ_TRACE_ID_BYTES);
         memcpy(entry->context.span_id, value + TRACEZ_TRACE_ID_BYTES, TRACEZ_SPAN_ID_BYTES);
-        entry->context.flags = value[LINK_CONTEXT_BYTES - 1];
         entry->nested = value + LINK_CONTEXT_BYTES;
         entry->nested_bytes = value_bytes - LINK_CONTEXT_BYTES;
         return true;
@@ -161,7 +161,14 @@ bool tracez_entry_next(const unsigned char *entries, size_t entries_bytes, size_
         return false;
     }
     at += ENTRY_HEADER_BYTES;
-    *entry = (struct tracez_entry){.type = header.type, .key_id = header.key_id};
+    /* Member by member: the context, a third of it, is for links only. */
+    entry->type = header.type;
+    entry->key_id = header.key_id;
+    entry->integer = 0;
+    entry->real = 0.0;
+    entry->unix_ns = 0;
+    entry->nested = NULL;
+    entry->nested_bytes = 0;
     entry->key = header.key_id != 0 ? key_text(header.key_id)
                                     : (struct tracez_text){(const char *)at, header.key_bytes};
     *position += entry_bytes(header);

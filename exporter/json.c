@@ -99,10 +99,37 @@ static size_t plain_run(const unsigned char *at, size_t bytes)
             break;
         }
     }
+    /* Fewer than eight are left: the text's last eight, some of them once more. */
+    if (bytes - run < sizeof(eight) && bytes >= sizeof(eight)) {
+        memcpy(&eight, at + bytes - sizeof(eight), sizeof(eight));
+        if (are_plain(eight)) {
+            return bytes;
+        }
+    }
     while (run < bytes && is_plain(at[run])) {
         run++;
     }
     return run;
+}
+
+/* Without a call what is short, as nearly all texts are. */
+static void copy(char *to, const char *from, size_t bytes)
+{
+    if (bytes > 64) {
+        memcpy(to, from, bytes);
+    } else if (bytes >= 16) {
+        for (size_t at = 0; at < bytes - 16; at += 16) {
+            memcpy(to + at, from + at, 16);
+        }
+        memcpy(to + bytes - 16, from + bytes - 16, 16);
+    } else if (bytes >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + bytes - 8, from + bytes - 8, 8);
+    } else {
+        for (size_t at = 0; at < bytes; at++) {
+            to[at] = from[at];
+        }
+    }
 }
 
 /* A lead byte's sequence: how long, and which second bytes are allowed (Unicode 15, table 3-7). */
@@ -193,11 +220,29 @@ static size_t write_special(struct json_writer *writer, const unsigned char *at,
     return bytes;
 }
 
+/* Where nothing needs care, which is nearly always. */
+static bool write_plain(struct json_writer *writer, struct tracez_text text)
+{
+    if (plain_run((const unsigned char *)text.text, text.bytes) < text.bytes ||
+        !json_writer_reserve(writer, text.bytes + 2)) {
+        return false;
+    }
+    char *at = writer->text + writer->bytes;
+    at[0] = '"';
+    copy(at + 1, text.text, text.bytes);
+    at[text.bytes + 1] = '"';
+    writer->bytes += text.bytes + 2;
+    return true;
+}
+
 void json_write_string(struct json_writer *writer, struct tracez_text text)
 {
     const unsigned char *at = (const unsigned char *)text.text;
     size_t left = text.bytes;
 
+    if (write_plain(writer, text)) {
+        return;
+    }
     JSON_WRITE(writer, "\"");
     while (left > 0) {
         size_t run = plain_run(at, left);

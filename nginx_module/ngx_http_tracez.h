@@ -126,6 +126,10 @@ typedef struct {
     ngx_uint_t                      has_exporter;    /* block was read */
     struct tracez_adaptive         *adaptive;        /* NULL: nowhere */
 
+    size_t                          memory_limit;    /* 0: none */
+    ngx_str_t                       limit_file;      /* of tracez_limit */
+    ngx_uint_t                      limit_line;      /* 0: there is none */
+
     ngx_shm_zone_t                 *ledger_zone;
     ngx_shm_zone_t                 *buffer_zone;
 
@@ -268,6 +272,13 @@ ngx_int_t ngx_http_tracez_init_resource(ngx_conf_t *cf,
 ngx_int_t ngx_http_tracez_init_collector(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, ngx_http_tracez_srv_conf_t *conf,
     ngx_str_t *wanted);
+
+/* limits */
+ngx_int_t ngx_http_tracez_parse_per_second(u_char *text, size_t len);
+char *ngx_http_tracez_set_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_tracez_share_memory(ngx_cycle_t *cycle,
+    ngx_http_tracez_main_conf_t *tmcf, ngx_uint_t processes);
 
 /* shared memory */
 ngx_int_t ngx_http_tracez_add_zones(ngx_cycle_t *cycle,

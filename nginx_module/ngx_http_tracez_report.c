@@ -21,6 +21,10 @@ static const char  *ngx_http_tracez_hints[TRACEZ_DROP_COUNT] = {
     [TRACEZ_DROP_OVERSIZE] =
         "longer than the buffer or a request body takes; lower "
         "tracez_max_tag_size",
+    [TRACEZ_DROP_RATE] =
+        "more than tracez_limit allows a second; raise it, or sample less",
+    [TRACEZ_DROP_MEMORY_LIMIT] =
+        "tracez_limit leaves no memory for more spans at once; raise it",
     [TRACEZ_DROP_REJECTED] =
         "the backend refused them for good; see last_error on the status page",
     [TRACEZ_DROP_PARTIAL_REJECTED] =

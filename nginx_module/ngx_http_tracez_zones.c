@@ -268,7 +268,7 @@ ngx_http_tracez_complete_config(ngx_cycle_t *cycle,
     config->resource_count = tmcf->resources.nelts;
     config->max_tag_bytes = NGX_HTTP_TRACEZ_TAG_SIZE;
 
-    return NGX_OK;
+    return ngx_http_tracez_share_memory(cycle, tmcf, processes);
 }
 
 

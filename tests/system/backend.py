@@ -103,6 +103,14 @@ class Reset(Close):
         return False
 
 
+class Cut(Reset):
+    """Takes the request and resets the connection in the middle of its answer."""
+
+    def perform(self, connection, backend):
+        connection.sendall(b"HTTP/1.1 200 Scripted\r\nContent-Length: 100\r\n\r\n{")
+        return super().perform(connection, backend)
+
+
 class Link:
     """A connection of an exporter's, by the port that it came from."""
 

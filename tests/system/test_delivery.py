@@ -9,7 +9,7 @@ import pytest
 import client
 import ledger as ledgers
 import polling
-from backend import Answer, Close, Partial, Reset, Stall
+from backend import Answer, Close, Cut, Partial, Reset, Stall
 from traced import TracedNginx
 
 HTTP = """
@@ -86,7 +86,7 @@ def test_what_the_backend_refuses_is_counted_and_not_sent_again(backend, status)
     assert [attempt.path for attempt in backend.attempts] == ["/v1/traces"] * 2
 
 
-@pytest.mark.parametrize("action", [Close(), Reset()])
+@pytest.mark.parametrize("action", [Close(), Reset(), Cut()])
 def test_a_connection_that_breaks_is_tried_again(backend, action):
     backend.script(action)
 

@@ -33,7 +33,9 @@ HTTP = """
 CONNECTIONS = 3
 QUICK = "connections %d; connect_timeout 300ms; timeout 500ms; retry 10ms 50ms;" % CONNECTIONS
 NAME = "backend.example"
-WALL = pathlib.Path(os.environ["TRACEZ_PRELOAD_DIR"]) / "libtracez_test_wall.so"
+PRELOADS = pathlib.Path(os.environ["TRACEZ_PRELOAD_DIR"])
+WALL = PRELOADS / "libtracez_test_wall.so"
+DROUGHT = PRELOADS / "libtracez_test_drought.so"
 HOUR = 3600
 
 
@@ -217,6 +219,25 @@ def test_a_wall_clock_that_jumps_changes_no_duration_and_no_wait(backend, jump):
     assert 1 <= backend.attempts[1].at - backend.attempts[0].at < 30
     assert len(seconds_taken(backend)) == 22
     assert all(0 <= seconds < 60 for seconds in seconds_taken(backend))
+
+
+# ---- Memory --------------------------------------------------------------------------------------
+
+@pytest.mark.skipif(is_sanitized(), reason="memory is the sanitizer's affair")
+def test_an_exporter_without_memory_costs_no_response_and_no_span(backend):
+    nginx = open_nginx(backend, preload=[DROUGHT], environment={"TRACEZ_DROUGHT": "{prefix}/drought"})
+    drought = nginx.prefix / "drought"
+    drought.write_bytes(b"\0")
+    with nginx:
+        for spans in (20, 40):  # before there ever was a batch, and with memory that is kept from one
+            with open(drought, "r+b") as file:
+                file.write(b"\1")
+            ask(nginx)
+            polling.until("memory is missed", lambda: "memory" in nginx.status()["exporter"]["last_error"])
+            assert nginx.ledger()["exported"] == spans - 20
+            with open(drought, "r+b") as file:
+                file.write(b"\0")
+            assert nginx.settle()["exported"] == spans
 
 
 # ---- Descriptors ---------------------------------------------------------------------------------

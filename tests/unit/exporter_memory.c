@@ -28,6 +28,9 @@ static _Thread_local struct {
 /* In the exporter's thread, one of so many allocations fails, by chance; 0: none. */
 static atomic_uint drought;
 
+/* In the exporter's thread, the allocation after so many others fails; below 0: none. */
+static atomic_int thread_failing_in = -1;
+
 static void watch_begin(int failing_at)
 {
     watch.is_watched = true;
@@ -60,7 +63,13 @@ static bool fails(void)
     if (watch.is_watched) {
         return watch.calls++ == watch.failing_at;
     }
-    if (one_of == 0 || !is_exporter_thread()) {
+    if (!is_exporter_thread()) {
+        return false;
+    }
+    if (atomic_load(&thread_failing_in) >= 0 && atomic_fetch_sub(&thread_failing_in, 1) == 0) {
+        return true;
+    }
+    if (one_of == 0) {
         return false;
     }
     unsigned random = atomic_fetch_add(&calls, 1) * 2654435761U; /* Knuth's multiplier */
@@ -344,6 +353,30 @@ START_TEST(an_exporter_without_any_memory_says_so_and_sends_all_when_it_has_some
 }
 END_TEST
 
+START_TEST(whichever_allocation_of_the_thread_fails_every_span_arrives)
+{
+    bool has_failed = true;
+    int n;
+
+    for (n = 0; has_failed; n++) {
+        struct exporting exporting = exporting_begin(STEPS({.headers = "Connection: close\r\n"}));
+        exporting_flush_spans(&exporting, 5); /* after which the constant envelopes are there */
+        wait_settled(exporting.tracer, 5);
+
+        atomic_store(&thread_failing_in, n);
+        exporting_flush_spans(&exporting, 15);
+        wait_settled(exporting.tracer, 20);
+        struct exporting_end end = exporting_end(&exporting);
+        has_failed = atomic_exchange(&thread_failing_in, -1) < 0;
+
+        ck_assert_uint_eq(end.books.exported, 20);
+        ck_assert_uint_ge(end.accepted, 20);
+    }
+
+    ck_assert_int_gt(n, 50);
+}
+END_TEST
+
 START_TEST(allocations_that_fail_now_and_then_cost_no_span)
 {
     struct exporting exporting = exporting_init(NULL, 0);
@@ -379,6 +412,7 @@ int main(void)
     tcase_add_test(turns,
                    a_request_that_lacks_memory_is_answered_or_to_be_tried_again_but_never_refused);
     tcase_add_test(thread, an_exporter_without_any_memory_says_so_and_sends_all_when_it_has_some);
+    tcase_add_test(thread, whichever_allocation_of_the_thread_fails_every_span_arrives);
     tcase_add_loop_test(thread, allocations_that_fail_now_and_then_cost_no_span, 0, 3);
     return run_suite(suite);
 }
