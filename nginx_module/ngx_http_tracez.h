@@ -22,8 +22,6 @@
 #include <tracez/tracez.h>
 
 
-#define NGX_HTTP_TRACEZ_BUFFER_SIZE   8192
-#define NGX_HTTP_TRACEZ_TAG_SIZE      1000
 #define NGX_HTTP_TRACEZ_HEADERS_MAX   32      /* of the exporter */
 #define NGX_HTTP_TRACEZ_INTERVAL_MS   1000    /* of a worker's timer */
 #define NGX_HTTP_TRACEZ_HAND_OVER_MS  500     /* for requests in flight */
@@ -130,6 +128,12 @@ typedef struct {
     ngx_str_t                       limit_file;      /* of tracez_limit */
     ngx_uint_t                      limit_line;      /* 0: there is none */
 
+    /* defaults that the environment may have changed, beside the above */
+    ngx_str_t                       sample_rate;
+    ngx_uint_t                      extract;         /* 0: it said nothing */
+    ngx_uint_t                      inject;
+    ngx_array_t                     warnings;        /* of ngx_str_t */
+
     ngx_shm_zone_t                 *ledger_zone;
     ngx_shm_zone_t                 *buffer_zone;
 
@@ -187,6 +191,7 @@ typedef struct {
     ngx_http_tracez_value_t         rate;
     struct tracez_sampler           ratio;           /* the constant's */
     struct tracez_sampler           sampler;         /* the same, by parent */
+    ngx_uint_t                      alone;           /* without the parent */
 
     ngx_uint_t                      max_tag_size;
     ngx_uint_t                      extract;
@@ -254,6 +259,12 @@ ngx_int_t ngx_http_tracez_merge_tags(ngx_conf_t *cf, ngx_array_t **tags,
 /* the exporter's block */
 char *ngx_http_tracez_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+
+/* the environment: defaults of all levels, and what was wrong with it */
+ngx_int_t ngx_http_tracez_read_environment(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf);
+void ngx_http_tracez_tell_environment(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf);
 
 /* certificates, which live as long as the configuration */
 char *ngx_http_tracez_read_pem(ngx_conf_t *cf, const char *path,

@@ -299,6 +299,7 @@ ngx_http_tracez_exporter_endpoint(ngx_conf_t *cf,
 
     value = cf->args->elts;
     tmcf->exporter_config.endpoint = (const char *) value[1].data;
+    tmcf->exporter_config.endpoint_form = TRACEZ_ENDPOINT_COMPLETED;
 
     return NGX_CONF_OK;
 }
@@ -343,6 +344,9 @@ ngx_http_tracez_exporter_header(ngx_conf_t *cf,
                            &value[1], NGX_HTTP_TRACEZ_HEADERS_MAX);
         return NGX_CONF_ERROR;
     }
+
+    /* those of the environment may be meant for another endpoint */
+    tmcf->exporter_config.header_list = NULL;
 
     tmcf->headers[n].name = (const char *) value[1].data;
     tmcf->headers[n].value = (const char *) value[2].data;

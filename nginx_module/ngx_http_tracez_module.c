@@ -184,6 +184,10 @@ ngx_http_tracez_create_main_conf(ngx_conf_t *cf)
     tmcf->exporter_config.headers = tmcf->headers;
     tmcf->line = NGX_ERROR;
 
+    if (ngx_http_tracez_read_environment(cf, tmcf) != NGX_OK) {
+        return NULL;
+    }
+
     /* the core module goes on from here, once the whole file is read */
     core = (void **) ngx_get_conf(cf->cycle->conf_ctx, ngx_tracez_module);
     *core = tmcf;
@@ -230,7 +234,7 @@ ngx_http_tracez_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (prev->resource == NGX_CONF_UNSET_UINT) {
         ngx_conf_init_uint_value(prev->buffer_size,
-                                 NGX_HTTP_TRACEZ_BUFFER_SIZE);
+                                 tmcf->tracer_config.spans_max);
 
         if (ngx_http_tracez_init_resource(cf, tmcf, prev, NULL) != NGX_OK
             || ngx_http_tracez_init_collector(cf, tmcf, prev, &everywhere)
@@ -250,7 +254,7 @@ ngx_http_tracez_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     ngx_conf_merge_uint_value(conf->buffer_size, prev->buffer_size,
-                              NGX_HTTP_TRACEZ_BUFFER_SIZE);
+                              tmcf->tracer_config.spans_max);
     ngx_conf_merge_uint_value(conf->collector, prev->collector, 0);
 
     if (ngx_http_tracez_init_resource(cf, tmcf, conf, prev) != NGX_OK) {
@@ -303,20 +307,23 @@ ngx_http_tracez_merge_switch(ngx_http_tracez_loc_conf_t *conf,
 
 
 static void
-ngx_http_tracez_merge_rate(ngx_http_tracez_loc_conf_t *conf,
-    ngx_http_tracez_loc_conf_t *prev)
+ngx_http_tracez_merge_rate(ngx_http_tracez_main_conf_t *tmcf,
+    ngx_http_tracez_loc_conf_t *conf, ngx_http_tracez_loc_conf_t *prev)
 {
     if (conf->rate.text.data == NULL) {
         conf->rate = prev->rate;
         conf->ratio = prev->ratio;
+        conf->alone = prev->alone;
     }
 
     if (conf->rate.text.data == NULL) {
-        ngx_str_set(&conf->rate.text, "1");
-        conf->ratio = tracez_sampler_always();
+        conf->rate.text = tmcf->sample_rate;
+        conf->ratio = tracez_sampler_ratio(tmcf->tracer_config.sample_rate);
+        conf->alone = (tmcf->tracer_config.sampler.decide != NULL);
     }
 
-    conf->sampler = tracez_sampler_parent_based(&conf->ratio);
+    conf->sampler = conf->alone ? conf->ratio
+                                : tracez_sampler_parent_based(&conf->ratio);
 }
 
 
@@ -349,20 +356,24 @@ ngx_http_tracez_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_tracez_main_conf_t  *tmcf;
     ngx_http_tracez_collector_t  *collector;
 
+    tmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tracez_module);
+
     ngx_http_tracez_merge_switch(conf, prev);
-    ngx_http_tracez_merge_rate(conf, prev);
+    ngx_http_tracez_merge_rate(tmcf, conf, prev);
     ngx_http_tracez_merge_redact(conf, prev);
 
     ngx_conf_merge_uint_value(conf->max_tag_size, prev->max_tag_size,
-                              NGX_HTTP_TRACEZ_TAG_SIZE);
+                              tmcf->tracer_config.max_tag_bytes);
     ngx_conf_merge_ptr_value(conf->span_name, prev->span_name, NULL);
 
     if (conf->extract == 0) {
-        conf->extract = prev->extract ? prev->extract : NGX_HTTP_TRACEZ_W3C;
+        conf->extract = prev->extract ? prev->extract
+                        : tmcf->extract ? tmcf->extract : NGX_HTTP_TRACEZ_W3C;
     }
 
     if (conf->inject == 0) {
-        conf->inject = prev->inject ? prev->inject : NGX_HTTP_TRACEZ_W3C;
+        conf->inject = prev->inject ? prev->inject
+                       : tmcf->inject ? tmcf->inject : NGX_HTTP_TRACEZ_W3C;
     }
 
     if (prev->tags == NGX_CONF_UNSET_PTR) {
@@ -375,7 +386,6 @@ ngx_http_tracez_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     /* the first one merged for a collector is that of its server itself */
 
-    tmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tracez_module);
     tscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_tracez_module);
 
     collector = tmcf->collectors.elts;
@@ -399,6 +409,13 @@ ngx_http_tracez_postconfiguration(ngx_conf_t *cf)
     tmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tracez_module);
 
     if (!tmcf->enabled) {
+        return NGX_OK;
+    }
+
+    ngx_http_tracez_tell_environment(cf, tmcf);
+
+    if (tmcf->tracer_config.is_disabled) {
+        tmcf->enabled = 0;
         return NGX_OK;
     }
 

@@ -141,13 +141,8 @@ ngx_http_tracez_init_resource(ngx_conf_t *cf,
         return NGX_OK;
     }
 
-    if (conf->service_name.data == NULL) {
-        if (above != NULL) {
-            conf->service_name = above->service_name;
-
-        } else {
-            ngx_str_set(&conf->service_name, NGX_HTTP_TRACEZ_SERVICE);
-        }
+    if (conf->service_name.data == NULL && above != NULL) {
+        conf->service_name = above->service_name;
     }
 
     if (tmcf->resources.nelts == TRACEZ_RESOURCES_MAX) {
@@ -175,7 +170,10 @@ ngx_http_tracez_init_resource(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    resource->service_name = (const char *) conf->service_name.data;
+    resource->service_name = conf->service_name.data != NULL
+                             ? (const char *) conf->service_name.data
+                             : tmcf->tracer_config.service_name;
+    resource->attributes = tmcf->tracer_config.resource_attributes;
     resource->tags = tags->elts;
     resource->tag_count = tags->nelts;
 

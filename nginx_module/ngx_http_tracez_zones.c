@@ -266,7 +266,6 @@ ngx_http_tracez_complete_config(ngx_cycle_t *cycle,
     config->collector_count = tmcf->collector_configs.nelts;
     config->resources = tmcf->resources.elts;
     config->resource_count = tmcf->resources.nelts;
-    config->max_tag_bytes = NGX_HTTP_TRACEZ_TAG_SIZE;
 
     return ngx_http_tracez_share_memory(cycle, tmcf, processes);
 }

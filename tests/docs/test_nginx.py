@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import markdown
+from headers import ENVIRONMENTS, variables
 
 sys.path.insert(0, str(markdown.ROOT / "tests" / "system"))
 
@@ -80,6 +81,18 @@ def test_every_variable_is_described_and_the_reverse():
     described = re.findall(r"^\| `\$(\w+)`", section, re.MULTILINE)
 
     assert sorted(described) == sorted(names_in("ngx_http_tracez_variables"))
+
+
+def test_every_environment_variable_is_described_and_the_reverse():
+    section = markdown.sections(PAGE, 2)["Environment variables"]
+    read = [path for path in ENVIRONMENTS if path.parent.name != "mhd_adapter"]
+    read += [path for path in SOURCES if path.stem == "ngx_http_tracez_environment"]
+
+    described = [name for line in section.splitlines() if line.startswith("| `")
+                 for name in re.findall(r"`(\w+)`", line.split(" | ")[0])]
+
+    assert len(described) > 40
+    assert sorted(described) == sorted({name for path in read for name in variables(path)})
 
 
 # ---- The examples --------------------------------------------------------------------------------

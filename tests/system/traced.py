@@ -4,8 +4,8 @@
     with TracedNginx(HTTP, backend, workers=2) as nginx:
         client.get(nginx.port["shop"], "/")
 
-Around the inside of http{} it puts the exporter, whose {endpoint} reload() may change, and a server
-at port["status"] with the ledger and nginx's own count of requests. What the ledger says is compared
+Around the inside of http{} it puts the exporter, whose {endpoint} reload() may change (not with
+says_where=False: the environment does), and a server at port["status"] with the ledger and nginx's own count of requests. What the ledger says is compared
 with what nginx counted and with what the backend received, so that no request is forgotten on both
 sides.
 """
@@ -20,14 +20,16 @@ import ledger as ledgers
 import polling
 from nginx import Nginx
 
-AROUND = """
+EXPORTER = """
     tracez_service_name shop;
     tracez_exporter {
         endpoint {endpoint};
         interval %s;
         %s
     }
-%s
+"""
+
+STATUS = """
     server {
         listen 127.0.0.1:{port_status};
         tracez off;
@@ -39,9 +41,10 @@ AROUND = """
 
 
 class TracedNginx(Nginx):
-    def __init__(self, http, backend, interval="20ms", exporter="", **settings):
+    def __init__(self, http, backend, interval="20ms", exporter="", says_where=True, **settings):
         settings["endpoint"] = settings.get("endpoint") or backend.url
-        super().__init__(http=AROUND % (interval, exporter, http), **settings)
+        own = EXPORTER % (interval, exporter) if says_where else ""
+        super().__init__(http=own + http + STATUS, **settings)
         self.backend = backend
         self.exported_elsewhere = 0  # by masters whose ledger is gone
 
