@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A tracing backend that does as it is told, and remembers everything.
 
-It speaks just enough HTTP/1.1 to take OTLP posts on kept connections, one thread a connection.
+It speaks just enough HTTP/1.1 to take posts on kept connections, one thread a connection.
 What it answers is a script: one action per attempt, then `otherwise` for all further ones.
 
     backend.script(Answer(503), Answer(429, retry_after="1"), Stall())   # then 200 again
@@ -22,7 +22,8 @@ import time
 
 import ports
 
-SPAN_HEAD = re.compile(rb'"traceId":"([0-9a-f]{32})","spanId":"([0-9a-f]{16})"')
+SPAN_HEAD = re.compile(  # in each of the formats
+    rb'"trace(?:Id|_id)":"([0-9a-f]{32})","(?:spanId|span_id|id)":"([0-9a-f]{16})"')
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 DROP_ALL = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # one instruction: return 0
 DROP_FILTER = struct.pack("HP", 1, ctypes.addressof(DROP_ALL))

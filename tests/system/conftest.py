@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures: the codec (one node for the session), and a backend whose every batch it reads."""
+"""Fixtures: the codecs (one of each for the session), and a backend whose every batch it reads."""
 
 import pytest
 
 import codec as codec_
+import zipkin as zipkin_
 from backend import Backend
 
 
 @pytest.fixture(scope="session")
 def codec():
     opened = codec_.Codec(codec_.find_node_modules())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def zipkin():
+    opened = zipkin_.Zipkin(zipkin_.find_reader())
     yield opened
     opened.close()
 
