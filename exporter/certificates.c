@@ -5,14 +5,17 @@
  *
  * Whether a key fits its certificate only a TLS library can tell, and which one libcurl has is its
  * own affair. So libcurl is given a socket to connect to behind which nobody has anything to say:
- * it loads everything, or says what it can't, greets, and finds that nobody answers. That costs a
- * few descriptors for a moment, no thread, no file and no network. */
+ * it loads everything, or says what it can't, greets, and finds that nobody answers. It does so on
+ * a thread that is gone afterwards: OpenSSL keeps what went wrong for whoever asks next on the same
+ * thread, and that would be the host's own TLS. No network, and no file. */
 #include "certificates.h"
 
 #include "refusal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -332,27 +335,65 @@ static enum tracez_result judge(CURLcode code, struct tracez_error *error)
     }
 }
 
-enum tracez_result certificates_check(const struct certificates *certificates,
-                                      struct tracez_error *error)
-{
-    enum tracez_result result = look_at(certificates, error);
-    char name[NAME_BYTES];
+/* One try: what goes in, and what came out. */
+struct trial {
+    const struct certificates *certificates;
+    struct tracez_error *error;
+    enum tracez_result result;
+};
 
-    if (result != TRACEZ_OK ||
-        (certificates->trusted.text == NULL && certificates->certificate.text == NULL)) {
-        return result;
-    }
+static void *try_out(void *state)
+{
+    struct trial *trial = state;
+    char name[NAME_BYTES];
     int listener = listen_nowhere(name);
+
     if (listener < 0) {
-        return refuse(error, TRACEZ_SYSTEM, "certificates: no socket: %s", strerror(errno));
+        trial->result =
+            refuse(trial->error, TRACEZ_SYSTEM, "certificates: no socket: %s", strerror(errno));
+        return NULL;
     }
     CURLM *multi = curl_multi_init();
     CURL *easy = curl_easy_init();
-    result = judge(multi != NULL && easy != NULL ? call(multi, easy, certificates, listener, name)
-                                                 : CURLE_OUT_OF_MEMORY,
-                   error);
+    CURLcode code = multi != NULL && easy != NULL
+                        ? call(multi, easy, trial->certificates, listener, name)
+                        : CURLE_OUT_OF_MEMORY;
+    trial->result = judge(code, trial->error);
     curl_easy_cleanup(easy);
     curl_multi_cleanup(multi);
     close(listener);
-    return result;
+    return NULL;
+}
+
+/* No signal that is meant for the host is taken there. */
+static int run_aside(void *(*run)(void *), void *state)
+{
+    pthread_t thread;
+    sigset_t all;
+    sigset_t before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int status = pthread_create(&thread, NULL, run, state);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (status == 0) {
+        pthread_join(thread, NULL);
+    }
+    return status;
+}
+
+enum tracez_result certificates_check(const struct certificates *certificates,
+                                      struct tracez_error *error)
+{
+    struct trial trial = {certificates, error, look_at(certificates, error)};
+
+    if (trial.result != TRACEZ_OK ||
+        (certificates->trusted.text == NULL && certificates->certificate.text == NULL)) {
+        return trial.result;
+    }
+    int status = run_aside(try_out, &trial);
+    if (status != 0) {
+        return refuse(error, TRACEZ_SYSTEM, "certificates: no thread: %s", strerror(status));
+    }
+    return trial.result;
 }
