@@ -7,15 +7,17 @@ What it answers is a script: one action per attempt, then `otherwise` for all fu
     backend.script(Answer(503), Answer(429, retry_after="1"), Stall())   # then 200 again
 
 Bodies are kept as bytes and parsed only when a test asks, so that it keeps up with 5,000 spans a
-second on half a processor. stop() makes the port refuse connections; start() brings it back on
-the same port. Who touches what: connection threads append to `attempts` under the lock; the test
+second on half a processor; one that was compressed is kept as it was before. stop() makes the port refuse connections;
+start() brings it back on the same port. greet is what happens to a connection before the first request: TLS, mostly. Who touches what: connection threads append to `attempts` under the lock; the test
 reads. Nothing here sleeps: a stall waits on an event that release() or stop() sets.
 """
 
 import contextlib
 import ctypes
+import gzip
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -112,6 +114,38 @@ class Cut(Reset):
         return super().perform(connection, backend)
 
 
+class Drip(Stall):
+    """Takes the request and answers a byte a second, for as long as that is listened to."""
+
+    def perform(self, connection, backend):
+        for byte in b"HTTP/1.1 200 Slowly\r\nContent-Length: 1000\r\n\r\n" + bytes(1000):
+            connection.sendall(bytes([byte]))
+            if backend.released.wait(1):
+                break
+        return False
+
+
+class Flood(Answer):
+    """Answers with a body of a GiB, or headers without end, for as long as the exporter takes it. taken_bytes is how
+    much of the last one that was."""
+
+    BODY = b"x" * 65536
+    HEADERS = b"X-Flood: " + b"y" * 1013 + b"\r\n"
+
+    def __init__(self, piece):
+        super().__init__(200)
+        self._piece = piece
+        self.taken_bytes = 0
+
+    def perform(self, connection, backend):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + (b"\r\n" if self._piece is self.BODY else b""))
+        self.taken_bytes = 0
+        while self.taken_bytes < 1 << 30:
+            connection.sendall(self._piece)
+            self.taken_bytes += len(self._piece)
+        return False
+
+
 class Link:
     """A connection of an exporter's, by the port that it came from."""
 
@@ -151,11 +185,31 @@ class Attempt:
         return max(map(int, SPAN_END.findall(self.body)), default=0)
 
 
+def secure(certificate, authority=None):
+    """A greeting: TLS with this certificate, and with an authority only for who has one of its certificates."""
+    context = certificate.context(authority)
+    return lambda connection, backend: context.wrap_socket(connection, server_side=True)
+
+
+def plain(connection, backend):
+    """A greeting: none."""
+    return connection
+
+
+def stalled(connection, backend):
+    """A greeting: takes the other's and says nothing until release() or stop()."""
+    backend.released.wait()
+    raise ConnectionAbortedError
+
+
 class Backend:
-    def __init__(self):
+    def __init__(self, path=None):
+        """At a port, or at the path of a unix socket."""
         self.address = "127.0.0.1"
-        self.port = ports.free_port()
-        self.url = "http://%s:%d" % (self.address, self.port)
+        self.path = path
+        self.port = ports.free_port() if path is None else None
+        self.url = "http://%s:%d" % (self.address, self.port) if path is None else "unix:%s" % path
+        self.greet = plain
         self.attempts = []
         self.connections_taken = 0
         self.otherwise = Answer(200)
@@ -193,9 +247,18 @@ class Backend:
 
     def start(self):
         self.released.clear()
-        self._listener = socket.create_server((self.address, self.port), backlog=64)
+        self._listener = self._listen()
         self._spawn(self._accept, self._listener)
         return self
+
+    def _listen(self):
+        if self.path is None:
+            return socket.create_server((self.address, self.port), backlog=64)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(self.path))
+        self.path.chmod(0o777)  # for workers, which are somebody else
+        listener.listen(64)
+        return listener
 
     def stop(self):
         """Refuses connections from now on, and drops those that are open. Who has sent a whole
@@ -206,6 +269,8 @@ class Backend:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._listener = None
+        if self.path is not None:
+            self.path.unlink()
         with self._lock:
             for connection in self._connections:
                 self._shut(connection)
@@ -253,7 +318,7 @@ class Backend:
     def _accept(self, listener):
         while True:
             try:
-                connection, (_, port) = listener.accept()
+                connection, address = listener.accept()
             except OSError:
                 return  # stopped
             with self._lock:
@@ -262,16 +327,17 @@ class Backend:
                     return
                 self._connections.add(connection)
                 self.connections_taken += 1
-                self._spawn(self._serve, connection, port)
+                self._spawn(self._serve, connection, address[1] if self.path is None else None)
 
     def _serve(self, connection, port):
         connection.settimeout(IDLE_SECONDS)
         link = Link(port)
         try:
-            with connection, connection.makefile("rb") as stream:
-                while self._serve_one(connection, stream, link):
+            # TLS takes a socket over; stop() goes on with this one.
+            with connection, self.greet(connection.dup(), self) as greeted, greeted.makefile("rb") as stream:
+                while self._serve_one(greeted, stream, link):
                     pass
-        except OSError:
+        except (OSError, ssl.SSLError):
             pass  # the peer left; what it had sent in full is recorded
         finally:
             with self._lock:
@@ -287,6 +353,8 @@ class Backend:
         if len(body) != body_bytes:
             return False
         with self._lock:
+            if headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
             attempt = Attempt(link, method, path, headers, body, self._next_action())
             self.attempts.append(attempt)
             link.attempts.append(attempt)

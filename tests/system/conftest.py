@@ -59,9 +59,9 @@ def module_backend(codec):
     yield from run_backend(codec)
 
 
-def run_backend(codec):
+def run_backend(codec, path=None):
     """A running backend. At the end every batch that it ever got is decoded strictly."""
-    opened = Backend().start()
+    opened = Backend(path).start()
     yield opened
     opened.stop()
     for attempt in opened.attempts:
