@@ -232,7 +232,8 @@ enum tracez_result tracez_exporter_start(struct tracez_exporter *exporter,
         return refuse(error, TRACEZ_BUSY, "exporter: started already");
     }
     if (!transport_open(&exporter->transport)) {
-        return refuse(error, TRACEZ_NO_MEMORY, "exporter: libcurl has no memory, or no descriptors");
+        return refuse(error, TRACEZ_NO_MEMORY,
+                      "exporter: libcurl has no memory, or no descriptors");
     }
     exporter->process = getpid();
     exporter->lease_ns = 0;
