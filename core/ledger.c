@@ -40,6 +40,7 @@ static void add_line(const struct ledger_line *line, struct tracez_stats *stats,
     stats->recorded += value_of(&line->recorded);
     stats->not_kept += value_of(&line->not_kept);
     stats->misuse += value_of(&line->misuse);
+    stats->tags_set += value_of(&line->tags_set);
     stats->tags_refused += value_of(&line->tags_refused);
     *pushed += value_of(&line->pushed);
     for (int reason = 0; reason < TRACEZ_DROP_COUNT; reason++) {
@@ -157,6 +158,23 @@ void ledger_take_over(struct ledger_line *line)
     }
 }
 
+/* Recorded spans without those that are live, never were, or died unfinished. */
+static uint64_t finished_of(const struct tracez_stats *stats)
+{
+    static const enum tracez_drop unfinished[] = {
+        TRACEZ_DROP_NO_SLOT,
+        TRACEZ_DROP_RATE,
+        TRACEZ_DROP_MEMORY_LIMIT,
+        TRACEZ_DROP_WORKER_LOST,
+    };
+    uint64_t others = stats->live;
+
+    for (size_t i = 0; i < sizeof(unfinished) / sizeof(unfinished[0]); i++) {
+        others += stats->dropped[unfinished[i]];
+    }
+    return stats->recorded > others ? stats->recorded - others : 0;
+}
+
 void ledger_sum(const struct ledger *ledger, struct tracez_stats *stats)
 {
     uint64_t over = 0; /* recorded spans that are not live any more */
@@ -181,6 +199,7 @@ void ledger_sum(const struct ledger *ledger, struct tracez_stats *stats)
     stats->started = stats->not_recorded + stats->recorded;
     /* While spans move, a span may be seen pushed before it is seen recorded. */
     stats->live = stats->recorded > over ? stats->recorded - over : 0;
+    stats->finished = finished_of(stats);
 }
 
 uint64_t ledger_pushed(const struct ledger *ledger)

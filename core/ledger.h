@@ -30,6 +30,7 @@ struct ledger_line {
     ledger_counter recorded;
     ledger_counter not_kept;
     ledger_counter pushed; /* into a collector */
+    ledger_counter tags_set;
     ledger_counter misuse;
     ledger_counter tags_refused;
     ledger_counter dropped[TRACEZ_DROP_COUNT];
@@ -56,15 +57,20 @@ struct ledger_writer {
     bool is_exclusive;
 };
 
-static inline void ledger_count(struct ledger_writer writer, ledger_counter *counter)
+static inline void ledger_add(struct ledger_writer writer, ledger_counter *counter, uint64_t count)
 {
     if (writer.is_exclusive) {
         /* Relaxed: one writer, and readers want each counter by itself. */
         uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
-        atomic_store_explicit(counter, value + 1, memory_order_relaxed);
+        atomic_store_explicit(counter, value + count, memory_order_relaxed);
     } else {
-        atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(counter, count, memory_order_relaxed);
     }
+}
+
+static inline void ledger_count(struct ledger_writer writer, ledger_counter *counter)
+{
+    ledger_add(writer, counter, 1);
 }
 
 /* Is this a ledger of ours? Only its header tells. */

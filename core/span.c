@@ -463,6 +463,7 @@ static inline void deliver(struct tracez_tracer *tracer, struct slot *slot)
     struct ledger_writer writer = tracer_writer(tracer);
     const struct tracez_collector *collector = slot->collector;
 
+    ledger_add(writer, &writer.line->tags_set, slot->record.tag_count);
     slot->record.record_bytes = record_bytes_for(slot->record.entries_bytes);
     const struct record_header *record = slot_record(slot);
     if (callbacks_any(&tracer->callbacks)) {

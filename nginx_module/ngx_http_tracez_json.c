@@ -50,8 +50,11 @@ ngx_http_tracez_print_json_ledger(ngx_http_tracez_page_t *page)
 
     ngx_http_tracez_print_json_drops(page, ledger->dropped);
 
-    ngx_http_tracez_print(page, ",\"misuse\":%uL,\"tags_refused\":%uL}",
-                          ledger->misuse, ledger->tags_refused);
+    ngx_http_tracez_print(page,
+                          ",\"finished\":%uL,\"misuse\":%uL,"
+                          "\"tags_set\":%uL,\"tags_refused\":%uL}",
+                          ledger->finished, ledger->misuse,
+                          ledger->tags_set, ledger->tags_refused);
 }
 
 

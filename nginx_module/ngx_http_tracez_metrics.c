@@ -152,6 +152,16 @@ ngx_http_tracez_print_ledger_metrics(ngx_http_tracez_page_t *page)
     ngx_http_tracez_print(page, "tracez_spans_not_kept_total %uL\n",
                           ledger->not_kept);
 
+    ngx_http_tracez_print_metric(page, "tracez_spans_finished_total",
+                         "counter", "Recorded spans that ended.");
+    ngx_http_tracez_print(page, "tracez_spans_finished_total %uL\n",
+                          ledger->finished);
+
+    ngx_http_tracez_print_metric(page, "tracez_tags_set_total", "counter",
+                         "Tags of spans that ended.");
+    ngx_http_tracez_print(page, "tracez_tags_set_total %uL\n",
+                          ledger->tags_set);
+
     ngx_http_tracez_print_metric(page, "tracez_tags_refused_total", "counter",
                          "Tags, events and links beyond their bounds.");
     ngx_http_tracez_print(page, "tracez_tags_refused_total %uL\n",

@@ -43,6 +43,28 @@ START_TEST(every_drop_reason_has_its_text_and_others_are_harmless)
 }
 END_TEST
 
+START_TEST(tags_are_counted_as_spans_end_with_them)
+{
+    struct tracez_tracer *tracer = tracer_create_default();
+    struct tracez_span finished = tracez_span_start(tracer, TRACEZ_KIND_SERVER, "n", NULL, NULL);
+    struct tracez_span discarded = tracez_span_start(tracer, TRACEZ_KIND_SERVER, "n", NULL, NULL);
+
+    tracez_span_set_int(finished, "a", 1);
+    tracez_span_set_int(finished, "a", 2);
+    tracez_span_set_int(finished, "b", 1);
+    tracez_span_set_int(finished, "c", 1);
+    tracez_span_remove_tag(finished, "c");
+    tracez_span_set_int(discarded, "d", 1);
+    ck_assert_uint_eq(books(tracer).tags_set, 0);
+    tracez_span_finish(finished);
+    tracez_span_discard(discarded);
+
+    ck_assert_uint_eq(books(tracer).tags_set, 2);
+    ck_assert_uint_eq(books(tracer).finished, 2);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
 START_TEST(requests_are_the_traced_and_the_not_traced)
 {
     struct tracez_tracer *tracer = tracer_create_default();
@@ -190,6 +212,7 @@ START_TEST(the_books_follow_a_random_walk_step_by_step)
         ck_assert_uint_eq(stats.not_recorded, model.not_recorded);
         ck_assert_uint_eq(stats.not_kept, model.not_kept);
         ck_assert_uint_eq(stats.live, model.live);
+        ck_assert_uint_eq(stats.finished, model.recorded - model.live - model.no_slot);
         ck_assert_uint_eq(stats.queued, model.queued);
         ck_assert_uint_eq(stats.exported, model.exported);
         ck_assert_uint_eq(stats.misuse, model.misuse);
@@ -268,6 +291,7 @@ int main(void)
     tcase_add_test(edges, a_stats_struct_of_an_older_caller_is_filled_no_further_than_it_is_long);
     tcase_add_test(edges, every_drop_reason_has_its_text_and_others_are_harmless);
     tcase_add_test(edges, a_fresh_tracer_has_empty_books);
+    tcase_add_test(edges, tags_are_counted_as_spans_end_with_them);
     tcase_add_test(edges, requests_are_the_traced_and_the_not_traced);
     tcase_add_test(walk, the_books_follow_a_random_walk_step_by_step);
     tcase_add_test(walk, the_books_of_many_threads_add_up_also_after_the_threads_are_gone);
