@@ -69,6 +69,7 @@ static void pass_large_spans(struct tracez_tracer *tracer, size_t count, size_t 
 START_TEST(no_body_is_longer_than_max_batch_bytes)
 {
     struct exporting exporting = exporting_init(NULL, 0);
+    exporting.config.format = (enum tracez_format)_i;
     exporting.config.max_batch_bytes = 65536;
     exporting.config.batch_size = 500;
     exporting_start(&exporting);
@@ -407,7 +408,8 @@ int main(void)
 
     tcase_add_loop_test(answers, an_answer_that_never_ends_is_cut_off_and_the_batch_counts_as_taken,
                         0, 2);
-    tcase_add_test(bounds, no_body_is_longer_than_max_batch_bytes);
+    tcase_add_loop_test(bounds, no_body_is_longer_than_max_batch_bytes, TRACEZ_FORMAT_OTLP,
+                        TRACEZ_FORMAT_TRACEZ + 1);
     tcase_add_test(bounds, a_span_that_no_body_can_hold_is_dropped_as_oversize_and_costs_no_other);
     tcase_add_test(bounds, no_more_requests_are_in_flight_than_connections);
     tcase_add_test(bounds, a_batch_that_is_done_early_waits_for_the_one_before_it);
