@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A program that sends spans, for tests that want the exporter without a server around it. Its
- * arguments are settings, name=value, in the names of nginx's tracez_exporter { }, times in
- * milliseconds. It does what lines on its standard input say:
+ * A program that sends spans, for tests that want the exporter without a server around it. It reads
+ * the environment; its arguments are settings over that, name=value, in the names of nginx's
+ * tracez_exporter { }, times in milliseconds. It does what lines on its standard input say:
  *
  *     spans COUNT BYTES    ends so many spans, each with a tag of so many bytes, and flushes
  *     status               prints one line of JSON: the ledger and what the exporter says
@@ -47,6 +47,12 @@ static void fail(const char *what, const char *why)
 {
     fprintf(stderr, "sender: %s: %s\n", what, why);
     exit(EXIT_FAILURE);
+}
+
+static void warn(const char *text, void *state)
+{
+    (void)state;
+    fprintf(stderr, "sender: %s\n", text);
 }
 
 static void set_one(struct tracez_exporter_config *config, const struct setting *setting,
@@ -154,6 +160,7 @@ int main(int argument_count, char **arguments)
 {
     static const struct tracez_collector_config roomy = {
         .name = "default", .match = TRACEZ_MATCH_ALL, .spans_max = 65536};
+    const struct tracez_environment environment = {.warn = warn};
     struct tracez_config config;
     struct tracez_exporter_config destination;
     struct tracez_tracer *tracer;
@@ -165,6 +172,7 @@ int main(int argument_count, char **arguments)
     config.collectors = &roomy;
     config.collector_count = 1;
     config.max_tag_bytes = 8000;
+    tracez_exporter_config_read_environment(&destination, &environment);
     for (int i = 1; i < argument_count; i++) {
         set(&destination, arguments[i]);
     }

@@ -29,7 +29,8 @@ COUNTS = ("batch_size", "max_batch_bytes", "connections")
 
 
 class Program:
-    def __init__(self, backend, **settings):
+    def __init__(self, backend, environment=None, **settings):
+        self._environment = {**os.environ, **(environment or {})}
         settings = {"endpoint": backend.url, **QUICK, **settings}
         settings["retry_min"], settings["retry_max"] = settings.pop("retry")
         self.backend = backend
@@ -37,7 +38,7 @@ class Program:
 
     def __enter__(self):
         self._child = subprocess.Popen([os.environ["TRACEZ_SENDER"], *self._arguments], text=True,
-                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                       env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.pid = self._child.pid
         return self
 
@@ -91,11 +92,11 @@ class Program:
 class Server:
     """An nginx of one worker; a request is a span."""
 
-    def __init__(self, backend, http=HTTP, values=None, **settings):
+    def __init__(self, backend, http=HTTP, environment=None, values=None, **settings):
         settings = {**QUICK, **settings}
         lines = ["%s %s;" % (name, nginx_value(name, value)) for name, value in settings.items()
                  if name not in ("interval", "endpoint")]
-        self.nginx = TracedNginx(http, backend, workers=1, exporter=" ".join(lines),
+        self.nginx = TracedNginx(http, backend, workers=1, environment=environment, exporter=" ".join(lines),
                                  endpoint=settings.get("endpoint", backend.url), **(values or {}))
 
     def __enter__(self):

@@ -106,13 +106,30 @@ def test_a_backend_that_wants_a_certificate_and_gets_none_takes_nothing(made, go
         assert sending.settle()["exported"] == 20
 
 
-def test_workers_read_no_file(made, good):
+@pytest.mark.parametrize("sender", BOTH)
+def test_variables_name_them_too(made, good, sender):
+    good.greet = secure(made.server, made.authority)
+    with sender(good, environment={
+            "OTEL_EXPORTER_OTLP_CERTIFICATE": str(made.authority),
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(made.server.path),
+            "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE": str(made.client.path),
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(made.client.key)}) as sending:
+        sending.send(20)
+
+        assert sending.settle()["exported"] == 20
+
+
+@pytest.mark.parametrize("are_variables", [False, True])
+def test_workers_read_no_file(made, good, are_variables):
     """Whose user may not read it: the key is its owner's alone, and gone after the start."""
     path = made.client.key
     path.chmod(0o600)
     good.greet = secure(made.server, made.authority)
-    with Server(good, trusted_certificate=made.authority, certificate=made.client.path,
-                certificate_key=path) as sending:
+    files = dict(trusted_certificate=made.authority, certificate=made.client.path, certificate_key=path)
+    names = dict(trusted_certificate="CERTIFICATE", certificate="CLIENT_CERTIFICATE", certificate_key="CLIENT_KEY")
+    if are_variables:
+        files = {"environment": {"OTEL_EXPORTER_OTLP_" + names[what]: str(path) for what, path in files.items()}}
+    with Server(good, **files) as sending:
         away = path.rename(path.with_suffix(".away"))
         try:
             sending.nginx.kill(sending.pid)

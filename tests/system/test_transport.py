@@ -86,6 +86,19 @@ def test_a_proxy_gets_the_whole_url_and_its_password_and_nobody_else_does(backen
         assert attempt.headers["proxy-authorization"] == "Basic dXNlcjpzM2NyZXQ="
 
 
+@pytest.mark.parametrize("sender", BOTH)
+def test_a_proxy_of_the_environment_leads_away_from_here_only(backend, other_backend, sender):
+    environment = {"http_proxy": other_backend.url, "HTTP_PROXY": "http://127.0.0.1:1", "no_proxy": "near.example"}
+    with sender(backend, environment=environment) as sending:
+        sending.send(20)
+        assert sending.settle()["exported"] == 20
+    assert other_backend.connections_taken == 0
+
+    with sender(other_backend, environment=environment, endpoint="http://%s:4318" % FAR) as sending:
+        sending.send(20)
+        assert sending.settle()["exported"] == 20
+
+
 @pytest.mark.parametrize("is_secure", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("sender", BOTH)
 def test_a_proxy_that_makes_tunnels_sees_the_name_and_no_more(made, backend, sender, is_secure):
