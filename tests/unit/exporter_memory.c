@@ -145,12 +145,24 @@ static struct tracez_exporter_config config_to(const char *endpoint)
     return config;
 }
 
+static const struct place {
+    const char *endpoint;
+    const char *proxy;
+    const char *shown;
+} places[] = {
+    {"http://user:pass@localhost?key=1", NULL, "http://localhost/v1/traces"},
+    {"http://localhost", "user:pass@proxy:3128", "http://localhost/v1/traces"},
+    {"unix:/run/otel.sock", NULL, "http://unix:/run/otel.sock:/v1/traces"},
+};
+
 START_TEST(create_survives_the_failure_of_each_of_its_allocations)
 {
-    const struct tracez_exporter_config config = config_to("http://user:pass@localhost?key=1");
+    const struct place *place = &places[_i];
+    struct tracez_exporter_config config = config_to(place->endpoint);
     struct tracez_tracer *tracer = tracer_create_default();
     bool has_failed = true;
     int refusals = 0;
+    config.proxy = place->proxy;
 
     for (int n = 0; has_failed; n++) {
         struct tracez_exporter *exporter = (struct tracez_exporter *)1;
@@ -166,7 +178,7 @@ START_TEST(create_survives_the_failure_of_each_of_its_allocations)
         has_failed = watch_end();
 
         if (result == TRACEZ_OK) { /* it could do without, or there was no failure */
-            ck_assert_str_eq(stats.endpoint, "http://localhost/v1/traces");
+            ck_assert_str_eq(stats.endpoint, place->shown);
             continue;
         }
         ck_assert(has_failed);
@@ -404,7 +416,8 @@ int main(void)
     if (!share_allocator()) {
         return EXIT_FAILURE;
     }
-    tcase_add_test(turns, create_survives_the_failure_of_each_of_its_allocations);
+    tcase_add_loop_test(turns, create_survives_the_failure_of_each_of_its_allocations, 0,
+                        (int)(sizeof(places) / sizeof(places[0])));
     tcase_add_test(turns,
                    start_survives_the_failure_of_each_of_its_allocations_and_may_be_called_again);
     tcase_add_loop_test(turns, no_span_is_lost_or_sent_twice_when_an_allocation_of_a_batch_fails,
