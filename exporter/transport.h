@@ -12,30 +12,7 @@
 #include "certificates.h"
 #include "endpoint.h"
 #include "proxy.h"
-
-#include <tracez/exporter.h>
-
-#include <curl/curl.h>
-
-#define RESPONSE_KEPT_BYTES 65536      /* of a response's body */
-#define RESPONSE_READ_BYTES (4U << 20) /* then the transfer is aborted */
-#define RESPONSE_HEADER_BYTES 65536    /* likewise */
-
-/* One request and its connection's handle, used again and again. */
-struct transfer {
-    CURL *easy;
-    void *request; /* the caller's; NULL: free */
-    char *kept;    /* owned; the beginning of the response's body */
-    size_t kept_bytes;
-    size_t kept_capacity;
-    size_t read_bytes; /* of the body, kept or not */
-    size_t header_bytes;
-    size_t sent_bytes;            /* of the request's body */
-    char detail[CURL_ERROR_SIZE]; /* what libcurl says of a failure */
-    bool is_head_whole;
-    int64_t retry_after_s; /* RETRY_AFTER_NONE: it did not say */
-    bool is_cut;           /* not all of it was kept, or it was aborted */
-};
+#include "transfer.h"
 
 struct transport {
     struct tracez_exporter_config config; /* numbers only */
@@ -46,24 +23,6 @@ struct transport {
     struct transfer *transfers; /* config.connections */
     uint32_t active;            /* of them */
     CURLM *multi;               /* NULL: not open */
-};
-
-enum transport_ending {
-    TRANSPORT_ANSWERED,   /* there is a status */
-    TRANSPORT_UNANSWERED, /* not connected, cut off, timed out, no memory */
-    TRANSPORT_BROKEN      /* whatever is there does not speak HTTP */
-};
-
-struct transport_result {
-    void *request;
-    enum transport_ending ending;
-    int status;
-    int64_t retry_after_s;   /* RETRY_AFTER_NONE: it did not say */
-    struct tracez_text body; /* valid until the next send, next or close */
-    bool is_cut;             /* the body is only the beginning */
-    uint32_t connections_opened;
-    size_t sent_bytes; /* the body's */
-    char text[128];    /* "HTTP 503", "connection refused" */
 };
 
 /* config was checked; strings are copied. path: for an endpoint that has none. Errors: NO_MEMORY.
