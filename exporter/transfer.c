@@ -229,6 +229,14 @@ static const char *text_of(CURLcode code)
     }
 }
 
+/* There may be a name out of the peer's certificate in it, and the text ends up in logs. */
+static void make_printable(char *text)
+{
+    for (; *text != '\0'; text++) {
+        *text = *text >= ' ' && *text <= '~' ? *text : '?';
+    }
+}
+
 /* libcurl's texts begin with a capital, ours follow a colon. */
 static void uncapitalise(char *text)
 {
@@ -263,6 +271,7 @@ static void describe(const struct transfer *transfer, CURLcode code,
     }
     if (strstr(transfer->detail, "SSL") != NULL) { /* what of the certificate, and why */
         snprintf(result->text, sizeof(result->text), "%.127s", transfer->detail);
+        make_printable(result->text);
         return;
     }
     snprintf(result->text, sizeof(result->text), "%s", text);

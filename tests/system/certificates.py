@@ -64,6 +64,7 @@ class Certificates:
         self.expired = self._signed("expired", when=BEFORE)
         self.not_yet_valid = self._signed("early", when=AFTER)
         self.other_host = self._signed("elsewhere", names="DNS:elsewhere.example")
+        self.line_breaking = self._signed("evil", names=None)
         self.of_another_authority = self._signed("stranger", by="other")
         return self
 
@@ -76,8 +77,10 @@ class Certificates:
         assert done.returncode == 0, done.stdout
 
     def _request(self, made, names, *more):
-        self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
-                      "/CN=tracez test", "-addext", "subjectAltName=" + names, "-keyout", made.key, *more)
+        subject = ("-subj", "/CN=tracez test", "-addext", "subjectAltName=" + names) if names else (
+            "-subj", "/CN=evil\nname")
+        self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *subject,
+                      "-keyout", made.key, *more)
 
     def _sign_itself(self, name):
         made = Certificate(self._folder, name)

@@ -37,6 +37,7 @@ BAD = {
     "expired": (lambda made: secure(made.expired), "certificate has expired"),
     "not yet valid": (lambda made: secure(made.not_yet_valid), "certificate is not yet valid"),
     "of another host": (lambda made: secure(made.other_host), "127.0.0.1"),
+    "of a name with a line break": (lambda made: secure(made.line_breaking), "certificate subject name 'evil?name'"),
     "of another authority": (lambda made: secure(made.of_another_authority), "unable to get local issuer"),
     "a handshake that stalls": (lambda made: stalled, "SSL connection timeout"),
     "no TLS": (lambda made: plain, "SSL"),
