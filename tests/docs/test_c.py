@@ -26,6 +26,7 @@ AROUND = """
 #include <tracez/curl.h>
 #include <tracez/exporter.h>
 #include <tracez/preset.h>
+#include <tracez/sampler.h>
 %s
 #include <stdio.h>
 #include <stdlib.h>
