@@ -61,6 +61,13 @@ bool tracez_environment_number(const struct tracez_environment *environment, con
     return true;
 }
 
+const char *tracez_environment_preset(const struct tracez_environment *environment)
+{
+    return environment != NULL && environment->preset != NULL
+               ? environment->preset
+               : tracez_environment_text("TRACEZ_ENVIRONMENT");
+}
+
 /* ---- Rates and samplers ---------------------------------------------------------------------- */
 
 /* "0.1" or, where percent is allowed, "10%". Plain decimals: what strtod makes of "nan", "0x1p-3"
@@ -176,13 +183,13 @@ static void read_attributes(struct tracez_config *config, const char *name,
 /* The first of what it sets: everything else in the environment wins over it. */
 static void read_preset(struct tracez_config *config, const struct tracez_environment *environment)
 {
-    const char *name = tracez_environment_text("TRACEZ_ENVIRONMENT");
+    const char *name = tracez_environment_preset(environment);
     struct tracez_preset preset;
     struct tracez_error error;
     char text[WARNING_BYTES];
 
     if (tracez_config_apply_preset(config, name) != TRACEZ_OK && environment != NULL &&
-        environment->warn != NULL) {
+        environment->warn != NULL && environment->preset == NULL) {
         (void)tracez_preset_find(name, &preset, &error);
         snprintf(text, sizeof(text), "TRACEZ_ENVIRONMENT: %s", error.text);
         environment->warn(text, environment->state);

@@ -10,7 +10,10 @@ static void warn(const char *text, void *state)
 
 static bool start(struct tracing *tracing, const char *service_name, struct tracez_error *error)
 {
-    const struct tracez_environment environment = {warn, (void *)(uintptr_t)service_name};
+    const struct tracez_environment environment = {
+        .warn = warn,
+        .state = (void *)(uintptr_t)service_name,
+    };
     struct tracez_config config;
     struct tracez_exporter_config exporter_config;
     struct tracez_mhd_config mhd_config;

@@ -222,8 +222,7 @@ static void refuse_others(const struct tracez_environment *environment)
 void tracez_exporter_config_read_environment(struct tracez_exporter_config *config,
                                              const struct tracez_environment *environment)
 {
-    (void)tracez_exporter_config_apply_preset(config,
-                                              tracez_environment_text("TRACEZ_ENVIRONMENT"));
+    (void)tracez_exporter_config_apply_preset(config, tracez_environment_preset(environment));
     read_format(config, "TRACEZ_EXPORTER_FORMAT", environment);
     if (config->format == TRACEZ_FORMAT_OTLP) { /* where OTLP goes, and with which secrets */
         read_endpoint(config, "OTEL_EXPORTER_OTLP_ENDPOINT", TRACEZ_ENDPOINT_BASE, environment);

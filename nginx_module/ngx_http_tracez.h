@@ -128,7 +128,10 @@ typedef struct {
     ngx_str_t                       limit_file;      /* of tracez_limit */
     ngx_uint_t                      limit_line;      /* 0: there is none */
 
+    ngx_uint_t                      has_interval;    /* in that block */
+
     /* defaults that the environment may have changed, beside the above */
+    ngx_str_t                       environment;     /* of the directive */
     ngx_str_t                       sample_rate;
     ngx_uint_t                      extract;         /* 0: it said nothing */
     ngx_uint_t                      inject;
@@ -162,6 +165,7 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t                      buffer_size;
+    ngx_uint_t                      buffer_rate;     /* spans a second; 0: no */
     ngx_str_t                       service_name;
     ngx_array_t                    *attrs;
                                        /* of ngx_http_tracez_attr_t */
@@ -263,6 +267,8 @@ char *ngx_http_tracez_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd,
 /* the environment: defaults of all levels, and what was wrong with it */
 ngx_int_t ngx_http_tracez_read_environment(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf);
+char *ngx_http_tracez_set_environment(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 void ngx_http_tracez_tell_environment(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf);
 
@@ -277,6 +283,10 @@ char *ngx_http_tracez_set_service_name(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_tracez_set_resource_attr(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_tracez_set_buffer_size(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+void ngx_http_tracez_init_buffer_size(ngx_http_tracez_main_conf_t *tmcf,
+    ngx_http_tracez_srv_conf_t *conf);
 ngx_int_t ngx_http_tracez_init_resource(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, ngx_http_tracez_srv_conf_t *conf,
     ngx_http_tracez_srv_conf_t *above);

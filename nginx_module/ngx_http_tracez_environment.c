@@ -10,6 +10,7 @@
 #include "ngx_http_tracez.h"
 
 #include <tracez/environment.h>
+#include <tracez/preset.h>
 
 
 #define NGX_HTTP_TRACEZ_SEPARATORS   " \t,"
@@ -181,38 +182,99 @@ ngx_http_tracez_set_default_rate(ngx_pool_t *pool,
 }
 
 
-ngx_int_t
-ngx_http_tracez_read_environment(ngx_conf_t *cf,
-    ngx_http_tracez_main_conf_t *tmcf)
+static void
+ngx_http_tracez_read_variables(ngx_http_tracez_main_conf_t *tmcf,
+    const char *preset, struct tracez_config *tracer,
+    struct tracez_exporter_config *exporter)
 {
     struct tracez_environment  environment;
 
     static const char          known_methods[] =
                                      "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
 
-    if (ngx_array_init(&tmcf->warnings, cf->pool, 1, sizeof(ngx_str_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     environment.warn = ngx_http_tracez_keep_warning;
     environment.state = tmcf;
+    environment.preset = preset;
 
-    /* NULL afterwards where the attributes name the service */
-    tmcf->tracer_config.service_name = NGX_HTTP_TRACEZ_SERVICE;
+    tmcf->warnings.nelts = 0;
 
-    tracez_config_read_environment(&tmcf->tracer_config, &environment);
-    tracez_exporter_config_read_environment(&tmcf->exporter_config,
-                                            &environment);
+    tracez_config_read_environment(tracer, &environment);
+    tracez_exporter_config_read_environment(exporter, &environment);
     ngx_http_tracez_read_propagation(tmcf, &environment);
 
     if (tracez_environment_text(known_methods) != NULL) {
         tracez_environment_ignore(&environment, known_methods,
                                   "known are those of the conventions");
     }
+}
+
+
+ngx_int_t
+ngx_http_tracez_read_environment(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf)
+{
+    if (ngx_array_init(&tmcf->warnings, cf->pool, 1, sizeof(ngx_str_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* NULL afterwards where the attributes name the service */
+    tmcf->tracer_config.service_name = NGX_HTTP_TRACEZ_SERVICE;
+
+    ngx_http_tracez_read_variables(tmcf, NULL, &tmcf->tracer_config,
+                                   &tmcf->exporter_config);
 
     return ngx_http_tracez_set_default_rate(cf->pool, tmcf);
+}
+
+
+/* A preset is the first of what is read, so that variables win over it; and of
+ * what was read before, only its four values are taken anew, as directives may
+ * have set others already. */
+
+char *
+ngx_http_tracez_set_environment(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_tracez_main_conf_t  *tmcf = conf;
+
+    ngx_str_t                      *value;
+    struct tracez_error             error;
+    struct tracez_config            tracer;
+    struct tracez_preset            preset;
+    struct tracez_exporter_config   exporter;
+
+    if (tmcf->environment.data != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    tmcf->environment = value[1];
+
+    if (value[1].len != 0
+        && tracez_preset_find((const char *) value[1].data, &preset, &error)
+           != TRACEZ_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0, "tracez_environment: %s",
+                           error.text);
+    }
+
+    tracez_config_init(&tracer);
+    tracez_exporter_config_init(&exporter);
+
+    ngx_http_tracez_read_variables(tmcf, (const char *) value[1].data, &tracer,
+                                   &exporter);
+
+    tmcf->tracer_config.spans_max = tracer.spans_max;
+    tmcf->tracer_config.max_tag_bytes = tracer.max_tag_bytes;
+    tmcf->tracer_config.sample_rate = tracer.sample_rate;
+
+    if (!tmcf->has_interval) {
+        tmcf->exporter_config.interval_ms = exporter.interval_ms;
+    }
+
+    return ngx_http_tracez_set_default_rate(cf->pool, tmcf) == NGX_OK
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 

@@ -257,6 +257,10 @@ ngx_http_tracez_exporter_setting(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     block->seen |= bit;
 
+    if (setting->offset == ngx_http_tracez_offset(interval_ms)) {
+        tmcf->has_interval = 1;
+    }
+
     rv = setting->set(cf, tmcf, setting->offset);
 
     if (rv != NGX_CONF_OK

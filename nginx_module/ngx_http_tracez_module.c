@@ -36,9 +36,16 @@ static ngx_command_t  ngx_http_tracez_commands[] = {
       0,
       NULL },
 
+    { ngx_string("tracez_environment"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_tracez_set_environment,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("tracez_buffer_size"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE1,
-      ngx_http_tracez_set_number,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE12,
+      ngx_http_tracez_set_buffer_size,
       NGX_HTTP_SRV_CONF_OFFSET,
       offsetof(ngx_http_tracez_srv_conf_t, buffer_size),
       NULL },
@@ -228,6 +235,9 @@ ngx_http_tracez_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
     static ngx_str_t              everywhere = ngx_string("default");
 
     tmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tracez_module);
+
+    ngx_http_tracez_init_buffer_size(tmcf, prev);
+    ngx_http_tracez_init_buffer_size(tmcf, conf);
 
     /* what belongs to http{} itself is number 0: made before the first
      * server's */

@@ -181,6 +181,68 @@ ngx_http_tracez_init_resource(ngx_conf_t *cf,
 }
 
 
+/* tracez_buffer_size 50000; or auto rate=1000; */
+
+char *
+ngx_http_tracez_set_buffer_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_tracez_srv_conf_t  *tscf = conf;
+
+    ngx_int_t   n;
+    ngx_str_t  *value;
+
+    if (tscf->buffer_rate != 0) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2) {
+        return ngx_http_tracez_set_number(cf, cmd, conf);
+    }
+
+    if (tscf->buffer_size != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    n = NGX_ERROR;
+
+    if (ngx_strcmp(value[1].data, "auto") == 0
+        && ngx_strncmp(value[2].data, "rate=", 5) == 0)
+    {
+        n = ngx_http_tracez_parse_per_second(value[2].data + 5,
+                                             value[2].len - 5);
+    }
+
+    if (n == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "tracez_buffer_size \"%V %V\" rejected: it must be "
+                           "a number of spans, or auto rate=n with n from 1 "
+                           "to 1000000000 spans a second",
+                           &value[1], &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    tscf->buffer_rate = (ngx_uint_t) n;
+
+    return NGX_CONF_OK;
+}
+
+
+/* the interval is known when all of http{} is read */
+
+void
+ngx_http_tracez_init_buffer_size(ngx_http_tracez_main_conf_t *tmcf,
+    ngx_http_tracez_srv_conf_t *conf)
+{
+    if (conf->buffer_rate != 0) {
+        conf->buffer_size = tracez_collector_capacity_for(
+                                       (uint32_t) conf->buffer_rate,
+                                       tmcf->exporter_config.interval_ms);
+    }
+}
+
+
 static ngx_uint_t
 ngx_http_tracez_is_taken(ngx_http_tracez_main_conf_t *tmcf, u_char *name)
 {

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What docs/production.md promises of nginx: limits that hold over all workers and before the cost arises."""
+"""What docs/production.md promises of nginx: buffers sized by rate, presets by environment over which everything
+that is set wins, limits that hold over all workers and before the cost arises."""
 
+import json
 import re
 import time
 
@@ -9,6 +11,8 @@ import pytest
 import client
 import ledger as ledgers
 import polling
+from nginx import Nginx
+from spans import parse
 from test_config import ARGUMENTS, DUPLICATE, NOT_HERE, assert_refused, say
 from traced import TracedNginx
 from upstream import Upstream
@@ -27,6 +31,127 @@ HTTP = """
 
 def open_nginx(backend, lines, upstream="127.0.0.1:1", **settings):
     return TracedNginx(HTTP, backend, lines=lines, upstream=upstream, **settings)
+
+
+# ---- Sizing and presets --------------------------------------------------------------------------
+
+SETTINGS = """
+    {before}
+    tracez on;
+    {after}
+    server { listen 127.0.0.1:{port_default}; }
+    server {
+        listen 127.0.0.1:{port_status};
+        tracez off;
+        {server}
+        location = / { tracez_status; }
+    }
+"""
+
+
+def settings_of(before="", after="", server="", environment=None):
+    """[(spans_max, sample_rate)] of the collectors, and what the error log warns of."""
+    with Nginx(http=SETTINGS, before=before, after=after, server=server, environment=environment) as nginx:
+        status = json.loads(client.get(nginx.port["status"], "/").body)
+        warnings = nginx.log_lines(r"\[warn\]")
+    return [(collector["spans_max"], collector["sample_rate"]) for collector in status["collectors"]], warnings
+
+
+@pytest.mark.parametrize("line", ["tracez_buffer_size auto;", "tracez_buffer_size auto rate=0;",
+                                  "tracez_buffer_size auto rate=;", "tracez_buffer_size auto rate=many;",
+                                  "tracez_buffer_size auto rate=-1;", "tracez_buffer_size auto 1000;",
+                                  "tracez_buffer_size auto rate=1000000001;", "tracez_buffer_size 5 rate=5;"])
+def test_a_bad_rate_of_a_buffer_fails_with_file_line_and_reason(line):
+    assert_refused(line, "http", "rejected: it must be")
+
+
+@pytest.mark.parametrize("line", ["tracez_buffer_size 5; tracez_buffer_size auto rate=5;",
+                                  "tracez_buffer_size auto rate=5; tracez_buffer_size 5;",
+                                  "tracez_buffer_size auto rate=5; tracez_buffer_size auto rate=6;",
+                                  "tracez_environment staging; tracez_environment staging;"])
+def test_what_is_said_twice_fails(line):
+    assert_refused(line, "http", DUPLICATE)
+
+
+def test_an_environment_has_its_place_in_http():
+    assert_refused("tracez_environment staging;", "server", NOT_HERE)
+
+
+@pytest.mark.parametrize("rate, interval, spans", [("10", "5s", 100), ("1000r/s", "15s", 22500), ("50", "60s", 4500),
+                                                   ("1000000000", "1s", 50000)])
+def test_a_buffer_is_sized_by_rate_and_interval_wherever_that_stands(rate, interval, spans):
+    size, block = "tracez_buffer_size auto rate=%s;" % rate, "tracez_exporter { interval %s; }" % interval
+
+    assert settings_of(size, block)[0] == settings_of(block, size)[0] == [(spans, "1")]
+
+
+def test_a_server_has_a_rate_of_its_own():
+    collectors, _ = settings_of("tracez_buffer_size auto rate=1000;", server="tracez_buffer_size auto rate=100;")
+
+    assert [spans for spans, _ in collectors] == [7500, 750]
+
+
+# spans, rate, and the size of a buffer for a thousand spans a second, which tells the interval
+PRESETS = {"production": (15000, "0.1", 45000), "staging": (5000, "0.5", 22500), "development": (1000, "1", 7500)}
+UNKNOWN = (1000, "0.1", 15000)
+NONE = (8192, "1", 7500)
+AUTO = "tracez_buffer_size auto rate=1000;"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_an_environment_brings_its_values(name):
+    spans, rate, auto = PRESETS[name]
+    line = "tracez_environment %s;" % name
+
+    assert settings_of(line) == ([(spans, rate)], [])
+    assert settings_of(line, server=AUTO)[0] == [(spans, rate), (auto, rate)]
+    assert settings_of(environment={"TRACEZ_ENVIRONMENT": name}, server=AUTO)[0] == [(spans, rate), (auto, rate)]
+
+
+def test_an_unknown_environment_is_warned_of_with_its_line_and_is_cautious():
+    spans, rate, auto = UNKNOWN
+    collectors, warnings = settings_of("tracez_environment prod;", server=AUTO)
+
+    assert collectors == [(spans, rate), (auto, rate)]
+    assert len(warnings) == 1
+    assert re.search(r'tracez_environment: environment "prod" is unknown: production, staging and development .*'
+                     r"in \S+/nginx.conf:\d+$", warnings[0])
+
+
+def test_no_environment_is_not_an_unknown_one():
+    spans, rate, auto = NONE
+
+    for line in ("", 'tracez_environment "";'):
+        assert settings_of(line, server=AUTO) == ([(spans, rate), (auto, rate)], [])
+
+
+def test_every_directive_wins_over_the_environment_wherever_it_stands():
+    environment = "tracez_environment production;"
+    others = "tracez_buffer_size 77; tracez_sample_rate 50%; tracez_exporter { interval 5s; }"
+
+    assert settings_of(environment, others, AUTO)[0] == settings_of(others, environment, AUTO)[0] == [
+        (77, "50%"), (7500, "50%")]
+
+
+def test_every_variable_wins_over_the_environment_and_every_directive_over_them():
+    variables = {"TRACEZ_ENVIRONMENT": "prod", "TRACEZ_SAMPLE_RATE": "1", "TRACEZ_BUFFER_SIZE": "9",
+                 "TRACEZ_EXPORTER_INTERVAL_MS": "5000"}
+
+    assert settings_of("tracez_environment staging;", "", AUTO, variables) == ([(9, "1"), (7500, "1")], [])
+    assert settings_of("tracez_environment staging;", "tracez_sample_rate 0.2; tracez_buffer_size 8;", "",
+                       variables)[0] == [(8, "0.2")]
+
+
+def test_an_environment_bounds_texts_and_a_directive_wins(backend):
+    lines = 'tracez_environment production; tracez_sample_rate 1; tracez_tag long %s;' % ("x" * 900)
+    with open_nginx(backend, lines) as nginx:
+        client.get(nginx.port["shop"], "/")
+        nginx.wait_until_gone(nginx.reload(lines=lines + "tracez_max_tag_size 700;"))
+        client.get(nginx.port["shop"], "/")
+        nginx.settle()
+
+    lengths = [len(span.tags["long"]) for span in parse(backend.accepted())]
+    assert lengths == [500, 700]
 
 
 # ---- Limits --------------------------------------------------------------------------------------

@@ -190,6 +190,38 @@ START_TEST(each_variable_of_its_own_wins_over_the_preset)
 }
 END_TEST
 
+START_TEST(a_name_from_elsewhere_wins_over_the_environments_and_loses_to_each_variable)
+{
+    struct told told;
+    struct tracez_environment environment = told_begin(&told);
+    struct settings settings = settings_of(NULL);
+    setenv("TRACEZ_ENVIRONMENT", "prod", 1);
+    setenv("TRACEZ_SAMPLE_RATE", "1", 1);
+
+    environment.preset = "staging";
+    tracez_config_read_environment(&settings.tracer, &environment);
+    tracez_exporter_config_read_environment(&settings.exporter, &environment);
+
+    ck_assert_int_eq(told.count, 0);
+    assert_settings(&settings, 5000, 15000, 1000, 1);
+}
+END_TEST
+
+START_TEST(a_name_from_elsewhere_may_be_none)
+{
+    struct told told;
+    struct tracez_environment environment = told_begin(&told);
+    struct settings settings = settings_of(NULL);
+    setenv("TRACEZ_ENVIRONMENT", "staging", 1);
+
+    environment.preset = "";
+    tracez_config_read_environment(&settings.tracer, &environment);
+    tracez_exporter_config_read_environment(&settings.exporter, &environment);
+
+    assert_settings(&settings, 8192, 5000, 1000, 1);
+}
+END_TEST
+
 START_TEST(what_the_program_sets_itself_wins_over_the_preset)
 {
     struct settings settings = settings_of("production");
@@ -259,6 +291,9 @@ int main(void)
     tcase_add_test(variables, an_unknown_one_in_the_environment_is_told_once);
     tcase_add_test(variables, an_empty_one_in_the_environment_is_none);
     tcase_add_test(variables, each_variable_of_its_own_wins_over_the_preset);
+    tcase_add_test(variables,
+                   a_name_from_elsewhere_wins_over_the_environments_and_loses_to_each_variable);
+    tcase_add_test(variables, a_name_from_elsewhere_may_be_none);
     tcase_add_test(variables, what_the_program_sets_itself_wins_over_the_preset);
     tcase_add_test(variables, a_sampler_of_the_programs_own_is_left_to_it);
     tcase_add_test(sizing, a_collector_holds_half_as_many_again_as_come_in_an_interval);

@@ -19,7 +19,7 @@ static void note(const char *text, void *state)
 struct tracez_environment told_begin(struct told *told)
 {
     *told = (struct told){0};
-    return (struct tracez_environment){note, told};
+    return (struct tracez_environment){.warn = note, .state = told};
 }
 
 void assert_told(const struct told *told, const char *name, const char *reason)

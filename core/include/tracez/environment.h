@@ -20,7 +20,12 @@ typedef void (*tracez_warn_fn)(const char *text, void *state);
 struct tracez_environment {
     tracez_warn_fn warn; /* NULL: nobody is told */
     void *state;
+    const char *preset; /* NULL: the one that TRACEZ_ENVIRONMENT names; else this one, or none
+                         * (""), of a name that the program has from elsewhere and has checked */
 };
+
+/* The environment's name, wherever it is from; NULL: it has none. */
+TRACEZ_API const char *tracez_environment_preset(const struct tracez_environment *environment);
 
 /* What concerns a tracer: TRACEZ_ENVIRONMENT (a preset, over which all else wins; an unknown one is
  * told and gets the preset for such), TRACEZ_SERVICE_NAME, TRACEZ_RESOURCE_ATTRIBUTES,
