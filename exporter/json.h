@@ -43,10 +43,10 @@ static inline void json_writer_cut(struct json_writer *writer, size_t bytes)
     writer->failure = JSON_FAILURE_NONE;
 }
 
-/* Text that is JSON already. */
+/* Text that is JSON already; NULL where there is none of it. */
 static inline void json_write_raw(struct json_writer *writer, const char *text, size_t bytes)
 {
-    if (json_writer_reserve(writer, bytes)) {
+    if (bytes > 0 && json_writer_reserve(writer, bytes)) {
         memcpy(writer->text + writer->bytes, text, bytes);
         writer->bytes += bytes;
     }
