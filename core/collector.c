@@ -198,6 +198,7 @@ bool collector_wants(const struct tracez_collector *collector, const struct reco
     case TRACEZ_MATCH_CALLBACK:
         return callback_wants(collector, record, false);
     case TRACEZ_MATCH_NAMED_ONLY:
+    case TRACEZ_MATCH_NAMED_REST:
         break;
     }
     return false;

@@ -92,7 +92,7 @@ static enum tracez_result check_collectors(const struct tracez_config *config,
                             collector->name);
             }
         }
-        if (collector->match > TRACEZ_MATCH_NAMED_ONLY ||
+        if (collector->match > TRACEZ_MATCH_NAMED_REST ||
             (collector->match == TRACEZ_MATCH_NAME && collector->match_name == NULL) ||
             (collector->match == TRACEZ_MATCH_CALLBACK && collector->match_fn == NULL)) {
             return fail(error, TRACEZ_INVALID,

@@ -446,16 +446,17 @@ bool tracez_span_context(struct tracez_span span, struct tracez_context *context
 
 /* ---- Finish ---------------------------------------------------------------------------------- */
 
-/* The first that wants the span; NULL: none does. */
+/* The first that wants the span; else the one that it was started with, or NULL. */
 static __attribute__((noinline)) const struct tracez_collector *
-find_collector(const struct tracez_tracer *tracer, const struct record_header *record)
+find_collector(const struct tracez_tracer *tracer, const struct record_header *record,
+               const struct tracez_collector *otherwise)
 {
     for (uint32_t i = 0; i < tracer->collector_count; i++) {
         if (collector_wants(&tracer->collectors[i], record)) {
             return &tracer->collectors[i];
         }
     }
-    return NULL;
+    return otherwise;
 }
 
 static inline void deliver(struct tracez_tracer *tracer, struct slot *slot)
@@ -469,8 +470,8 @@ static inline void deliver(struct tracez_tracer *tracer, struct slot *slot)
     if (callbacks_any(&tracer->callbacks)) {
         callbacks_call(&tracer->callbacks, record);
     }
-    if (collector == NULL) {
-        collector = find_collector(tracer, record);
+    if (collector == NULL || collector->match == TRACEZ_MATCH_NAMED_REST) {
+        collector = find_collector(tracer, record, collector);
     }
     if (collector == NULL) {
         ledger_count(writer, &writer.line->not_kept);

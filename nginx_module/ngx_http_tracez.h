@@ -29,10 +29,12 @@
 #define NGX_HTTP_TRACEZ_SERVICE       "unknown_service:nginx"
 
 
-/* A buffer of finished spans: the default one, or a server's own. */
+/* A buffer of finished spans: the default one, a server's own, or one of all
+ * servers. */
 typedef struct {
     ngx_str_t                       name;
-    ngx_str_t                       sample_rate;     /* as configured */
+    ngx_str_t                       sample_rate;     /* as configured; empty:
+                                                        of all servers */
 } ngx_http_tracez_collector_t;
 
 
@@ -121,6 +123,8 @@ typedef struct {
     struct tracez_config            tracer_config;
     struct tracez_exporter_config   exporter_config;
     struct tracez_header            headers[NGX_HTTP_TRACEZ_HEADERS_MAX];
+    struct tracez_collector_pace    paces[TRACEZ_COLLECTORS_MAX];
+    ngx_uint_t                      npaces;          /* of tracez_collector */
     ngx_uint_t                      has_exporter;    /* block was read */
     struct tracez_adaptive         *adaptive;        /* NULL: nowhere */
 
@@ -278,18 +282,22 @@ char *ngx_http_tracez_read_pem(ngx_conf_t *cf, const char *path,
 char *ngx_http_tracez_read_pem_files(ngx_conf_t *cf,
     struct tracez_exporter_config *config);
 
-/* resources and collectors: what a server sends, and where it waits */
+/* resources: what a server sends */
 char *ngx_http_tracez_set_service_name(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_tracez_set_resource_attr(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+ngx_int_t ngx_http_tracez_init_resource(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, ngx_http_tracez_srv_conf_t *conf,
+    ngx_http_tracez_srv_conf_t *above);
+
+/* collectors: where it waits */
 char *ngx_http_tracez_set_buffer_size(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 void ngx_http_tracez_init_buffer_size(ngx_http_tracez_main_conf_t *tmcf,
     ngx_http_tracez_srv_conf_t *conf);
-ngx_int_t ngx_http_tracez_init_resource(ngx_conf_t *cf,
-    ngx_http_tracez_main_conf_t *tmcf, ngx_http_tracez_srv_conf_t *conf,
-    ngx_http_tracez_srv_conf_t *above);
+char *ngx_http_tracez_set_collector(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 ngx_int_t ngx_http_tracez_init_collector(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, ngx_http_tracez_srv_conf_t *conf,
     ngx_str_t *wanted);

@@ -58,6 +58,54 @@ ngx_http_tracez_print_json_ledger(ngx_http_tracez_page_t *page)
 }
 
 
+/* which spans a collector takes, and when they leave */
+
+static void
+ngx_http_tracez_print_json_pace(ngx_http_tracez_page_t *page, ngx_uint_t i)
+{
+    uint32_t                         interval, batch;
+    struct tracez_collector_pace    *pace;
+    struct tracez_exporter_config   *exporter;
+    struct tracez_collector_config  *config;
+
+    exporter = &page->tmcf->exporter_config;
+    config = page->tmcf->collector_configs.elts;
+
+    /* the further ones come first, each with its pace */
+    pace = (i < page->tmcf->npaces) ? &page->tmcf->paces[i] : NULL;
+
+    interval = (pace && pace->interval_ms) ? pace->interval_ms
+                                           : exporter->interval_ms;
+    batch = (pace && pace->batch_size) ? pace->batch_size
+                                       : exporter->batch_size;
+
+    ngx_http_tracez_print(page, "\"match\":\"");
+
+    switch (config[i].match) {
+
+    case TRACEZ_MATCH_ALL:
+        ngx_http_tracez_print(page, "all");
+        break;
+
+    case TRACEZ_MATCH_ERRORS:
+        ngx_http_tracez_print(page, "errors");
+        break;
+
+    case TRACEZ_MATCH_NAME:
+        ngx_http_tracez_print(page, "name:");
+        ngx_http_tracez_print_string(page, config[i].match_name);
+        break;
+
+    default:
+        ngx_http_tracez_print(page, "server");
+    }
+
+    ngx_http_tracez_print(page,
+                          "\",\"interval_ms\":%uD,\"batch_size\":%uD,",
+                          interval, batch);
+}
+
+
 static void
 ngx_http_tracez_print_json_collector(ngx_http_tracez_page_t *page,
     ngx_uint_t i)
@@ -70,7 +118,9 @@ ngx_http_tracez_print_json_collector(ngx_http_tracez_page_t *page,
 
     ngx_http_tracez_print(page, "%s{\"name\":\"", i ? "," : "");
     ngx_http_tracez_print_string(page, stats.name);
-    ngx_http_tracez_print(page, "\",\"spans_max\":%uL,\"sample_rate\":\"",
+    ngx_http_tracez_print(page, "\",");
+    ngx_http_tracez_print_json_pace(page, i);
+    ngx_http_tracez_print(page, "\"spans_max\":%uL,\"sample_rate\":\"",
                           stats.spans_max);
     ngx_http_tracez_print_text(page, collector[i].sample_rate.data,
                                collector[i].sample_rate.len);

@@ -120,6 +120,13 @@ static ngx_command_t  ngx_http_tracez_commands[] = {
       0,
       NULL },
 
+    { ngx_string("tracez_collector"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_http_tracez_set_collector,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("tracez_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_tracez_set_status,

@@ -74,7 +74,7 @@ ngx_tracez_get_http(ngx_cycle_t *cycle)
 
     /* an http{} without a server has no buffer, and no requests either */
 
-    return (*tmcf != NULL && (*tmcf)->enabled && (*tmcf)->collectors.nelts != 0)
+    return (*tmcf != NULL && (*tmcf)->enabled && (*tmcf)->resources.nelts != 0)
            ? *tmcf : NULL;
 }
 

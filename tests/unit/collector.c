@@ -293,6 +293,33 @@ START_TEST(a_span_goes_to_the_first_collector_that_wants_it)
 }
 END_TEST
 
+START_TEST(what_a_collector_has_the_rest_of_goes_to_it_when_no_other_wants_it)
+{
+    const struct tracez_collector_config collectors[] = {
+        {.name = "shop", .match = TRACEZ_MATCH_NAMED_REST},
+        {.name = "cart", .match = TRACEZ_MATCH_NAMED_REST},
+        {.name = "errors", .match = TRACEZ_MATCH_ERRORS},
+    };
+    struct tracez_tracer *tracer = create_with(collectors, 3);
+    struct tracez_span_options options = {.name = {"x", 1}};
+
+    for (size_t i = 0; i < 2; i++) {
+        options.collector = tracez_tracer_collector(tracer, i);
+        tracez_span_finish(tracez_span_start_with(tracer, &options, NULL));
+        struct tracez_span failed = tracez_span_start_with(tracer, &options, NULL);
+        tracez_span_set_error(failed, "500", NULL);
+        tracez_span_finish(failed);
+    }
+    span_pass(tracer, "of nobody");
+
+    ck_assert_uint_eq(queued(tracer, 0), 1);
+    ck_assert_uint_eq(queued(tracer, 1), 1);
+    ck_assert_uint_eq(queued(tracer, 2), 2);
+    ck_assert_uint_eq(books(tracer).not_kept, 1);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
 START_TEST(a_span_that_no_collector_wants_is_not_kept)
 {
     const struct tracez_collector_config collector = {.name = "errors",
@@ -441,6 +468,7 @@ int main(void)
     tcase_add_test(refused, seven_writers_that_stopped_while_they_pushed_cost_no_other_a_span);
     tcase_add_test(refused, bytes_run_out_before_spans_do_when_spans_are_long);
     tcase_add_test(match, a_span_goes_to_the_first_collector_that_wants_it);
+    tcase_add_test(match, what_a_collector_has_the_rest_of_goes_to_it_when_no_other_wants_it);
     tcase_add_test(match, a_span_that_no_collector_wants_is_not_kept);
     tcase_add_test(match, a_full_collector_does_not_hand_its_spans_to_the_next);
     tcase_add_test(match, a_named_only_collector_gets_only_the_spans_that_name_it);

@@ -91,7 +91,7 @@ CHANGE(collector_spans, set_collectors(parts, 1);
 CHANGE(collector_writers, set_collectors(parts, 1);
        parts->collectors[0].writers = TRACEZ_WRITERS_MAX + 1)
 CHANGE(match_unknown, set_collectors(parts, 1);
-       parts->collectors[0].match = (enum tracez_match)(TRACEZ_MATCH_NAMED_ONLY + 1))
+       parts->collectors[0].match = (enum tracez_match)(TRACEZ_MATCH_NAMED_REST + 1))
 CHANGE(match_no_name, set_collectors(parts, 1); parts->collectors[0].match = TRACEZ_MATCH_NAME)
 CHANGE(match_no_fn, set_collectors(parts, 1); parts->collectors[0].match = TRACEZ_MATCH_CALLBACK)
 CHANGE(resources_bad, (set_resources(parts, 2), parts->resources[1].attributes = "a=b,c"))
@@ -138,7 +138,7 @@ static const struct row bad_rows[] = {
     ROW(name_twice, "collector name \"a\" ", "another one has it"),
     ROW(collector_spans, "spans_max 16777217 of collector \"a\" ", "1 to 16777216"),
     ROW(collector_writers, "writers 65 of collector \"a\" ", "1 to 64"),
-    ROW(match_unknown, "match 5 of collector \"a\" ", "enum tracez_match"),
+    ROW(match_unknown, "match 6 of collector \"a\" ", "enum tracez_match"),
     ROW(match_no_name, "match 2 of collector \"a\" ", "match_name"),
     ROW(match_no_fn, "match 3 of collector \"a\" ", "match_fn"),
     ROW(resources_bad, "attributes \"a=b,c\" ", "key=value,key=value"),

@@ -269,7 +269,8 @@ enum tracez_match {
     TRACEZ_MATCH_ERRORS, /* spans whose status is error */
     TRACEZ_MATCH_NAME,   /* spans of exactly this name */
     TRACEZ_MATCH_CALLBACK,
-    TRACEZ_MATCH_NAMED_ONLY /* spans started with options.collector set to this one */
+    TRACEZ_MATCH_NAMED_ONLY, /* spans started with options.collector set to this one */
+    TRACEZ_MATCH_NAMED_REST  /* those of them that no other collector wants */
 };
 
 typedef bool (*tracez_match_fn)(const struct tracez_record *record, void *state);
