@@ -204,14 +204,27 @@ void tracez_exporter_destroy(struct tracez_exporter *exporter)
 
 /* ---- Start and stop -------------------------------------------------------------------------- */
 
+/* Somebody takes profiles of this process by SIGPROF, as gperftools does. */
+static bool is_profiled(void)
+{
+    struct sigaction action;
+
+    return sigaction(SIGPROF, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
+           action.sa_handler != SIG_IGN;
+}
+
 static int create_thread(struct tracez_exporter *exporter)
 {
-    sigset_t all;
+    sigset_t blocked;
     sigset_t before;
 
-    /* Blocked before it starts: no signal of the host's may land there. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    /* Blocked before it starts: no signal of the host's may land there, but that of a profiler,
+     * which would not see what the thread does. */
+    sigfillset(&blocked);
+    if (is_profiled()) {
+        sigdelset(&blocked, SIGPROF);
+    }
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
     int status = pthread_create(&exporter->thread, NULL, exporter_run, exporter);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return status;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Goal: the exporter's thread is a good guest in its host: no signal lands there, it keeps to no
- * processor of the host's, it is told by name, there is one of it, a forked child has none, and a
- * host that can't have one is told so.
- * Method: refusals by the operating system first (calls are sent through __wrap functions); then
- * what /proc says of a running thread. */
+ * Goal: the exporter's thread is a good guest in its host: no signal lands there but a profiler's,
+ * it keeps to no processor of the host's, it is told by name, there is one of it, a forked child
+ * has none, and a host that can't have one is told so. Method: refusals by the operating system
+ * first (calls are sent through __wrap functions); then what /proc says of a running thread. */
 #include "exporting.h"
 
 #include <dirent.h>
@@ -176,26 +175,55 @@ static pid_t find_thread(void)
     return found;
 }
 
-START_TEST(every_signal_is_blocked_in_the_thread_and_none_in_the_host)
+/* All are blocked in the thread but those that can't be, and this one; 0: but none. */
+static void assert_blocked_but(int open)
 {
-    struct exporting exporting = exporting_begin(NULL, 0);
     char task[32];
     char line[64];
-    sigset_t own;
 
     snprintf(task, sizeof(task), "%d", find_thread());
     ck_assert(read_task(task, "status", "SigBlk:", line, sizeof(line)));
-    ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, NULL, &own), 0);
-
     uint64_t blocked = strtoull(line + strlen("SigBlk:"), NULL, 16);
     for (int signal = 1; signal <= SIGRTMAX; signal++) {
         bool is_internal = signal >= 32 && signal < SIGRTMIN; /* the C library's own */
         if (signal != SIGKILL && signal != SIGSTOP && !is_internal) {
-            ck_assert_msg((blocked >> (signal - 1) & 1) == 1, "signal %d is not blocked", signal);
+            ck_assert_msg((blocked >> (signal - 1) & 1) == (signal != open), "signal %d", signal);
         }
     }
+}
+
+START_TEST(every_signal_is_blocked_in_the_thread_and_none_in_the_host)
+{
+    struct exporting exporting = exporting_begin(NULL, 0);
+    sigset_t own;
+
+    ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, NULL, &own), 0);
+
+    assert_blocked_but(0);
     ck_assert_int_eq(sigismember(&own, SIGTERM), 0);
     ck_assert_int_eq(sigismember(&own, SIGCHLD), 0);
+    exporting_end(&exporting);
+}
+END_TEST
+
+static void count_nothing(int signal)
+{
+    (void)signal;
+}
+
+START_TEST(sigprof_stays_open_in_the_thread_of_a_process_that_is_profiled)
+{
+    const struct sigaction profiler = {.sa_handler = count_nothing};
+    struct exporting exporting = exporting_init(NULL, 0);
+    sigset_t own;
+
+    ck_assert_int_eq(sigaction(SIGPROF, &profiler, NULL), 0);
+    exporting_start(&exporting);
+
+    assert_blocked_but(SIGPROF);
+    ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, NULL, &own), 0);
+    ck_assert_int_eq(sigismember(&own, SIGTERM), 0);
+    signal(SIGPROF, SIG_DFL);
     exporting_end(&exporting);
 }
 END_TEST
@@ -251,6 +279,7 @@ int main(void)
     tcase_add_test(refusals, a_second_start_is_refused_and_changes_nothing);
     tcase_add_test(refusals, in_a_forked_child_the_exporter_is_inert_and_the_parents_goes_on);
     tcase_add_test(guest, every_signal_is_blocked_in_the_thread_and_none_in_the_host);
+    tcase_add_test(guest, sigprof_stays_open_in_the_thread_of_a_process_that_is_profiled);
     tcase_add_test(guest, the_thread_may_run_anywhere_when_its_host_is_pinned);
     tcase_add_test(guest, the_thread_is_gone_after_stop_and_there_again_after_the_next_start);
     return run_suite(suite);

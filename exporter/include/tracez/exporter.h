@@ -145,8 +145,8 @@ TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result
 tracez_exporter_create(const struct tracez_exporter_config *config, struct tracez_tracer *tracer,
                        struct tracez_exporter **exporter, struct tracez_error *error);
 
-/* Starts the thread, with all signals blocked and no CPU affinity. Errors: SYSTEM, NO_MEMORY.
- * [setup] */
+/* Starts the thread, with no CPU affinity and all signals blocked, but SIGPROF where that has a
+ * handler: the thread is profiled, too. Errors: SYSTEM, NO_MEMORY. [setup] */
 TRACEZ_API TRACEZ_MUST_CHECK enum tracez_result
 tracez_exporter_start(struct tracez_exporter *exporter, struct tracez_error *error);
 
