@@ -73,9 +73,6 @@ static void *work(void *state)
 {
     struct load *load = state;
 
-    if (pthread_barrier_wait(&load->begin) == PTHREAD_BARRIER_SERIAL_THREAD) {
-        load->begin_ns = now_ns();
-    }
     pthread_barrier_wait(&load->begin);
     for (uint64_t i = 0; i < SPANS_EACH; i++) {
         wait_for_turn(load, i);
@@ -98,6 +95,8 @@ static double run(struct load *load)
             errx(1, "no thread to be had");
         }
     }
+    load->begin_ns = now_ns();
+    pthread_barrier_wait(&load->begin);
     for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
     }
@@ -191,7 +190,7 @@ int main(void)
     struct load load = {.tracer = create_tracer()};
     struct tracez_exporter *exporter = start_exporter(sink, load.tracer);
 
-    pthread_barrier_init(&load.begin, NULL, THREADS);
+    pthread_barrier_init(&load.begin, NULL, THREADS + 1);
     for (size_t i = 0; i < sizeof(paces) / sizeof(paces[0]); i++) {
         load.pace = &paces[i];
         measure(&load, exporter);

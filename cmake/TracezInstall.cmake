@@ -53,6 +53,15 @@ if(TARGET tracez_mhd)
   install(EXPORT tracezMhd NAMESPACE tracez:: FILE tracezMhdTargets.cmake DESTINATION ${package_dir})
 endif()
 
+if(TARGET tracez_profiling)
+  tracez_install_library(tracez_profiling
+    DESCRIPTION "CPU profiles of a program that runs, over HTTP, for pprof"
+    EXPORT tracezProfiling
+    REQUIRES "tracez = ${PROJECT_VERSION}"
+    REQUIRES_PRIVATE "libmicrohttpd >= 0.9.75, libprofiler")
+  install(EXPORT tracezProfiling NAMESPACE tracez:: FILE tracezProfilingTargets.cmake DESTINATION ${package_dir})
+endif()
+
 install(EXPORT tracez NAMESPACE tracez:: FILE tracezTargets.cmake DESTINATION ${package_dir})
 configure_package_config_file(cmake/tracezConfig.cmake.in tracezConfig.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(tracezConfigVersion.cmake COMPATIBILITY SameMinorVersion)

@@ -82,4 +82,4 @@ def one_form(result, name, parameters):
 
 def variables(path):
     """Environment variables that a source reads, or tells of."""
-    return set(re.findall(r'"((?:OTEL|TRACEZ)_[A-Z_]+|\w+_(?i:proxy))"', path.read_text()))
+    return set(re.findall(r'"((?:OTEL|TRACEZ|ENABLE)_[A-Z_]+|\w+_(?i:proxy))"', path.read_text()))

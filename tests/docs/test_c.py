@@ -20,6 +20,7 @@ from polling import until  # noqa: E402
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-unused-variable", "-Werror"]
 INCLUDES = os.environ["TRACEZ_INCLUDES"].split(":")
 HAS_MHD = any("mhd_adapter" in folder for folder in INCLUDES)
+HAS_PROFILING = any("profiling/" in folder for folder in INCLUDES)
 
 # What the fragments take for granted.
 AROUND = """
@@ -30,6 +31,9 @@ AROUND = """
 %s
 #include <stdio.h>
 #include <stdlib.h>
+"""
+AROUND_PROFILING = """
+#include <tracez/profiling.h>
 """
 AROUND_MHD = """
 #include <tracez/mhd.h>
@@ -60,8 +64,9 @@ void body(void)
 
 
 def blocks(kind):
-    """Without the adapter for libmicrohttpd, what needs none."""
-    return [block for block in markdown.blocks("c", kind) if HAS_MHD or "mhd" not in block.text.lower()]
+    """Without the adapter for libmicrohttpd, or profiling, what needs none."""
+    return [block for block in markdown.blocks("c", kind)
+            if (HAS_MHD or "mhd" not in block.text.lower()) and (HAS_PROFILING or "profiling" not in block.text)]
 
 
 PROGRAMS = blocks("program")
@@ -105,7 +110,7 @@ def test_the_program_compiles_and_ends_well(block, tmp_path):
 
 @pytest.mark.parametrize("block", blocks("file") + blocks("body"), ids=str)
 def test_the_fragment_compiles(block, tmp_path):
-    around = AROUND % (AROUND_MHD if HAS_MHD else "")
+    around = AROUND % ((AROUND_MHD if HAS_MHD else "") + (AROUND_PROFILING if HAS_PROFILING else ""))
 
     compile_text(around + (block.text if block.kind == "file" else AROUND_BODY % block.text), tmp_path, "-fsyntax-only")
 

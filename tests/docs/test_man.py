@@ -15,9 +15,11 @@ from headers import (ENVIRONMENTS, HEADERS, code_of, constants, functions, macro
 FOLDER = markdown.ROOT / "docs" / "man"
 PAGES = sorted(FOLDER.glob("*.3"))
 
-# What was built: without the adapter for libmicrohttpd its example does not compile.
+# What was built: without the adapter for libmicrohttpd, or profiling, their examples do not compile.
 INCLUDES = os.environ["TRACEZ_INCLUDES"].split(":")
-BUILT = [path for path in PAGES if path.stem != "tracez_mhd" or any("mhd_adapter" in name for name in INCLUDES)]
+OPTIONAL = {"tracez_mhd": "mhd_adapter", "tracez_profiling": "profiling"}
+BUILT = [path for path in PAGES
+         if path.stem not in OPTIONAL or any(OPTIONAL[path.stem] in name for name in INCLUDES)]
 
 # "referenced manual not found" looks among the installed pages: ours may not be.
 ELSEWHERE = "referenced manual not found"
@@ -95,7 +97,7 @@ def test_the_synopsis_is_the_headers(name):
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.parent.name)
 def test_every_environment_variable_is_described_and_the_reverse(path):
     page = page_of({"core": "tracez_environment", "exporter": "tracez_exporter",
-                    "mhd_adapter": "tracez_mhd"}[path.parent.name])
+                    "mhd_adapter": "tracez_mhd", "profiling": "tracez_profiling"}[path.parent.name])
 
     assert sorted(marked(page, "Ev")) == sorted(variables(path))
 

@@ -13,6 +13,9 @@
 #ifdef WITH_MHD
 #include <tracez/mhd.h>
 #endif
+#ifdef WITH_PROFILING
+#include <tracez/profiling.h>
+#endif
 
 int main()
 {
@@ -37,6 +40,16 @@ int main()
         return 1;
     }
     tracez_mhd_destroy(tracing);
+#endif
+#ifdef WITH_PROFILING
+    tracez_profiling_config profiling_config;
+    tracez_profiling *profiling = nullptr;
+
+    tracez_profiling_config_init(&profiling_config);
+    if (tracez_profiling_start(&profiling_config, &profiling, &error) != TRACEZ_OK) {
+        return 1;
+    }
+    tracez_profiling_stop(profiling);
 #endif
     tracez_span span = tracez_span_start(tracer, TRACEZ_KIND_INTERNAL, "span", nullptr, nullptr);
     bool is_recording = tracez_span_is_recording(span);
