@@ -3,6 +3,7 @@
  * The thread's current span, for code that gets no parent passed. A scope holds what was current
  * before it, so that scopes nest without a stack of ours and without a bound. */
 #include "process.h"
+#include "tracer.h"
 
 #include <tracez/tracez.h>
 
@@ -37,5 +38,5 @@ bool tracez_current_context(struct tracez_context *context)
 
 struct tracez_tracer *tracez_current_tracer(void)
 {
-    return current.tracer;
+    return current.tracer != NULL && !tracer_is_inert(current.tracer) ? current.tracer : NULL;
 }

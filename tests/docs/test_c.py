@@ -26,6 +26,7 @@ HAS_PROFILING = any("profiling/" in folder for folder in INCLUDES)
 AROUND = """
 #include <tracez/curl.h>
 #include <tracez/exporter.h>
+#include <tracez/monitor.h>
 #include <tracez/preset.h>
 #include <tracez/sampler.h>
 %s

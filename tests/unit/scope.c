@@ -6,6 +6,8 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void assert_outside_any_scope(void)
 {
@@ -33,6 +35,63 @@ static void assert_current(struct tracez_tracer *tracer, struct tracez_span span
 START_TEST(outside_any_scope_nothing_is_current)
 {
     assert_outside_any_scope();
+}
+END_TEST
+
+START_TEST(a_tracer_that_traces_nothing_is_not_current)
+{
+    struct tracez_config config;
+    struct tracez_context own = {0};
+    tracez_config_init(&config);
+    config.is_disabled = true;
+    struct tracez_tracer *tracer = tracer_create(&config);
+    struct tracez_span span = tracez_span_start(tracer, TRACEZ_KIND_SERVER, "n", NULL, &own);
+
+    struct tracez_scope scope = tracez_scope_enter(tracer, span, &own);
+
+    ck_assert_ptr_null(tracez_current_tracer());
+    tracez_scope_leave(&scope);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
+START_TEST(a_span_that_is_not_recorded_leaves_its_tracer_current)
+{
+    struct tracez_config config;
+    struct tracez_context own = {0};
+    tracez_config_init(&config);
+    config.sample_rate = 0;
+    struct tracez_tracer *tracer = tracer_create(&config);
+    struct tracez_span span = tracez_span_start(tracer, TRACEZ_KIND_SERVER, "n", NULL, &own);
+
+    struct tracez_scope scope = tracez_scope_enter(tracer, span, &own);
+
+    ck_assert(!tracez_span_is_recording(tracez_current_span()));
+    assert_current(tracer, span, &own);
+    tracez_scope_leave(&scope);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
+START_TEST(in_a_forked_child_no_tracer_is_current)
+{
+    struct tracez_tracer *tracer = tracer_create_default();
+    struct tracez_context own = {0};
+    struct tracez_span span = tracez_span_start(tracer, TRACEZ_KIND_SERVER, "n", NULL, &own);
+    struct tracez_scope scope = tracez_scope_enter(tracer, span, &own);
+    int status;
+
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(tracez_current_tracer() == NULL ? 0 : 1);
+    }
+
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    assert_current(tracer, span, &own);
+    tracez_scope_leave(&scope);
+    tracez_span_finish(span);
+    tracez_tracer_destroy(tracer);
 }
 END_TEST
 
@@ -114,6 +173,9 @@ int main(void)
     TCase *scopes = case_of(suite, "scopes");
 
     tcase_add_test(scopes, outside_any_scope_nothing_is_current);
+    tcase_add_test(scopes, a_tracer_that_traces_nothing_is_not_current);
+    tcase_add_test(scopes, a_span_that_is_not_recorded_leaves_its_tracer_current);
+    tcase_add_test(scopes, in_a_forked_child_no_tracer_is_current);
     tcase_add_test(scopes, scopes_nest_and_leaving_restores_the_outer_one);
     tcase_add_test(scopes, a_scope_of_a_span_that_is_not_recorded_still_carries_its_context);
     tcase_add_test(scopes, a_scope_is_seen_by_its_own_thread_only);

@@ -532,7 +532,9 @@ TRACEZ_API struct tracez_scope tracez_scope_enter(struct tracez_tracer *tracer,
                                                   const struct tracez_context *context);
 TRACEZ_API void tracez_scope_leave(const struct tracez_scope *scope);
 
-/* Of this thread: {0}, false, NULL outside any scope. [any] */
+/* Of this thread: {0}, false, NULL outside any scope. The tracer is NULL also where it traces
+ * nothing (it is disabled, or this is a forked child): ask before work that is for spans only, and
+ * tracez_span_is_recording before work that is for this span's tags. [any] */
 TRACEZ_API struct tracez_span tracez_current_span(void);
 TRACEZ_API bool tracez_current_context(struct tracez_context *context);
 TRACEZ_API struct tracez_tracer *tracez_current_tracer(void);
