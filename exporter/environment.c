@@ -54,6 +54,24 @@ static void read_format(struct tracez_exporter_config *config, const char *name,
     }
 }
 
+/* OpenTelemetry's word for it, as far as it goes. */
+static void read_exporter(struct tracez_exporter_config *config,
+                          const struct tracez_environment *environment)
+{
+    static const char name[] = "OTEL_TRACES_EXPORTER";
+    const char *text = tracez_environment_text(name);
+
+    if (text == NULL) {
+        return;
+    }
+    if (strcmp(text, "otlp") == 0 || strcmp(text, "zipkin") == 0) {
+        read_format(config, name, environment);
+    } else {
+        tracez_environment_ignore(environment, name,
+                                  "otlp or zipkin; OTEL_SDK_DISABLED=true ends tracing");
+    }
+}
+
 static void read_headers(struct tracez_exporter_config *config, const char *name,
                          const struct tracez_environment *environment)
 {
@@ -205,8 +223,6 @@ static void refuse_others(const struct tracez_environment *environment)
         const char *fine;
         const char *why;
     } others[] = {
-        {"OTEL_TRACES_EXPORTER", "otlp",
-         "spans go out as OTLP; OTEL_SDK_DISABLED=true ends tracing"},
         {"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "tracez speaks http/json"},
         {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "tracez speaks http/json"},
     };
@@ -223,6 +239,7 @@ void tracez_exporter_config_read_environment(struct tracez_exporter_config *conf
                                              const struct tracez_environment *environment)
 {
     (void)tracez_exporter_config_apply_preset(config, tracez_environment_preset(environment));
+    read_exporter(config, environment);
     read_format(config, "TRACEZ_EXPORTER_FORMAT", environment);
     if (config->format == TRACEZ_FORMAT_OTLP) { /* where OTLP goes, and with which secrets */
         read_endpoint(config, "OTEL_EXPORTER_OTLP_ENDPOINT", TRACEZ_ENDPOINT_BASE, environment);

@@ -58,6 +58,7 @@ START_TEST(a_bad_value_is_told_by_name_without_secrets_and_changes_nothing)
         {"TRACEZ_EXPORTER_CONNECT_TIMEOUT_MS", "0", "1 to 3600000"},
         {"TRACEZ_EXPORTER_INTERVAL_MS", "5s", "10 to 3600000"},
         {"TRACEZ_EXPORTER_BATCH_SIZE", "0", "1 to 65536"},
+        {"OTEL_TRACES_EXPORTER", "console", "otlp or zipkin"},
         {"TRACEZ_EXPORTER_FORMAT", "Zipkin", "otlp, zipkin or tracez"},
         {"TRACEZ_EXPORTER_CONNECTIONS", "101", "1 to 100"},
         {"TRACEZ_EXPORTER_SHUTDOWN_TIMEOUT_MS", "3600001", "0 to 3600000"},
@@ -114,7 +115,7 @@ END_TEST
 START_TEST(what_is_for_otlp_is_not_for_another_format)
 {
     struct told told;
-    setenv("TRACEZ_EXPORTER_FORMAT", "zipkin", 1);
+    setenv(_i == 0 ? "TRACEZ_EXPORTER_FORMAT" : "OTEL_TRACES_EXPORTER", "zipkin", 1);
     setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otlp", 1);
     setenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "authorization=" SECRET, 1);
 
@@ -285,7 +286,7 @@ int main(void)
     tcase_add_test(bad, a_bad_value_is_told_by_name_without_secrets_and_changes_nothing);
     tcase_add_test(bad, a_list_is_refused_beyond_its_bounds_and_beside_too_many_headers);
     tcase_add_test(good, nothing_and_what_is_the_default_anyhow_change_nothing);
-    tcase_add_test(good, what_is_for_otlp_is_not_for_another_format);
+    tcase_add_loop_test(good, what_is_for_otlp_is_not_for_another_format, 0, 2);
     tcase_add_test(good, the_nearer_name_wins);
     tcase_add_test(good, proxies_are_read_as_curl_reads_them);
     tcase_add_test(good, headers_of_both_kinds_reach_the_backend_decoded);
