@@ -77,7 +77,7 @@ static enum tracez_result read_file(int fd, const char *path, struct tracez_text
     if (!S_ISREG(status.st_mode)) {
         return refuse_file(error, path, "not a regular file");
     }
-    if (status.st_size > PEM_BYTES_MAX) {
+    if ((uint64_t)status.st_size > PEM_BYTES_MAX) {
         return refuse_file(error, path, "over 1 MiB");
     }
     size_t bytes = (size_t)status.st_size;

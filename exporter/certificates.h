@@ -9,7 +9,7 @@
 
 #include <curl/curl.h>
 
-#define PEM_BYTES_MAX (1024U * 1024U)
+#define PEM_BYTES_MAX ((size_t)1 << 20)
 
 /* A text is NULL where there is none. */
 struct certificates {

@@ -6,10 +6,11 @@ What it answers is a script: one action per attempt, then `otherwise` for all fu
 
     backend.script(Answer(503), Answer(429, retry_after="1"), Stall())   # then 200 again
 
-Bodies are kept as bytes and parsed only when a test asks, so that it keeps up with 5,000 spans a
-second on half a processor; one that was compressed is kept as it was before. stop() makes the port refuse connections;
-start() brings it back on the same port. greet is what happens to a connection before the first request: TLS, mostly. Who touches what: connection threads append to `attempts` under the lock; the test
-reads. Nothing here sleeps: a stall waits on an event that release() or stop() sets.
+Bodies are kept as bytes, as they were before they were compressed, and parsed only when a test asks, so that it keeps up
+with 5,000 spans a second on half a processor. stop() makes the port refuse connections; start() brings it back on the
+same port. greet is what happens to a connection before its first request: TLS, mostly. Who touches what: connection
+threads append to `attempts` under the lock; the test reads. Nothing here sleeps: a stall waits on an event that
+release() or stop() sets.
 """
 
 import contextlib

@@ -71,8 +71,12 @@ static void set_one(struct tracez_exporter_config *config, const struct setting 
 static void set(struct tracez_exporter_config *config, const char *argument)
 {
     const char *value = strchr(argument, '=');
-    size_t name_bytes = value == NULL ? 0 : (size_t)(value - argument);
 
+    if (value == NULL) {
+        fail("not name=value", argument);
+        return;
+    }
+    size_t name_bytes = (size_t)(value - argument);
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
         const char *name = settings[i].name;
         if (strlen(name) == name_bytes && strncmp(argument, name, name_bytes) == 0) {

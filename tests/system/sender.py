@@ -38,7 +38,8 @@ class Program:
 
     def __enter__(self):
         self._child = subprocess.Popen([os.environ["TRACEZ_SENDER"], *self._arguments], text=True,
-                                       env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                       env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE)
         self.pid = self._child.pid
         return self
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""TLS between the exporter and its backend, from a program and from nginx: nothing is sent to who can't prove that he is
-the one, and all of it as soon as he can; certificates of our own; HTTP/2."""
+"""TLS between the exporter and its backend, from a program and from nginx: nothing is sent to who can't prove that he
+is the one, and all of it as soon as he can; certificates of our own; HTTP/2."""
 
 import re
 import ssl
@@ -146,7 +146,8 @@ def test_workers_read_no_file(made, good, are_variables):
 
 MISTAKES = {
     "no such file": (dict(trusted_certificate="/nowhere/ca.pem"), r'file "/nowhere/ca.pem" rejected: No such file'),
-    "a key for an authority": (dict(trusted_certificate="{client.key}"), "trusted_certificate rejected: no certificate"),
+    "a key for an authority": (dict(trusted_certificate="{client.key}"),
+                               "trusted_certificate rejected: no certificate"),
     "half of a pair": (dict(certificate="{client.path}"), "certificate rejected: it needs a certificate_key"),
     "a pair of two": (dict(certificate="{client.path}", certificate_key="{server.key}"),
                       "certificate_key rejected: it does not fit the certificate"),

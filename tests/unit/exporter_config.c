@@ -62,6 +62,7 @@ static const struct range {
     {FIELD(keepalive_timeout_ms), 1000, 3600000},
     {FIELD(timeout_ms), 1, 3600000},
     {FIELD(connect_timeout_ms), 1, 3600000},
+    {FIELD(low_speed_timeout_ms), 1000, 3600000},
     {FIELD(retry_max_ms), 1000, 3600000}, /* from retry_min_ms on */
 };
 
@@ -237,6 +238,10 @@ START_TEST(defaults_are_what_the_header_says)
     ck_assert_uint_eq(config.keepalive_timeout_ms, 90000);
     ck_assert_uint_eq(config.timeout_ms, 30000);
     ck_assert_uint_eq(config.connect_timeout_ms, 2000);
+    ck_assert_uint_eq(config.low_speed_timeout_ms, 30000);
+    ck_assert(config.verify);
+    ck_assert_ptr_null(config.trusted_certificate.text);
+    ck_assert_ptr_null(config.proxy);
     ck_assert_uint_eq(config.retry_min_ms, 1000);
     ck_assert_uint_eq(config.retry_max_ms, 30000);
     ck_assert_uint_eq(config.retry_max_elapsed_ms, 0);
