@@ -158,8 +158,9 @@ void ledger_take_over(struct ledger_line *line)
     }
 }
 
-/* Recorded spans without those that are live, never were, or died unfinished. */
-static uint64_t finished_of(const struct tracez_stats *stats)
+/* Of the spans that are over, those that ended: without what never was, or died unfinished. A sum
+ * of counters that only grow, so that it never goes back, also while spans move. */
+static uint64_t finished_of(const struct tracez_stats *lines, uint64_t over)
 {
     static const enum tracez_drop unfinished[] = {
         TRACEZ_DROP_NO_SLOT,
@@ -167,12 +168,11 @@ static uint64_t finished_of(const struct tracez_stats *stats)
         TRACEZ_DROP_MEMORY_LIMIT,
         TRACEZ_DROP_WORKER_LOST,
     };
-    uint64_t others = stats->live;
 
     for (size_t i = 0; i < sizeof(unfinished) / sizeof(unfinished[0]); i++) {
-        others += stats->dropped[unfinished[i]];
+        over -= lines->dropped[unfinished[i]];
     }
-    return stats->recorded > others ? stats->recorded - others : 0;
+    return over;
 }
 
 void ledger_sum(const struct ledger *ledger, struct tracez_stats *stats)
@@ -186,6 +186,7 @@ void ledger_sum(const struct ledger *ledger, struct tracez_stats *stats)
         over += stats->dropped[reason];
     }
     over += stats->not_kept;
+    stats->finished = finished_of(stats, over);
     for (int i = 0; i < TRACEZ_WRITERS_MAX * TRACEZ_COLLECTORS_MAX; i++) {
         const struct ledger_delivery *delivery =
             &ledger->deliveries[i / TRACEZ_COLLECTORS_MAX][i % TRACEZ_COLLECTORS_MAX];
@@ -199,7 +200,6 @@ void ledger_sum(const struct ledger *ledger, struct tracez_stats *stats)
     stats->started = stats->not_recorded + stats->recorded;
     /* While spans move, a span may be seen pushed before it is seen recorded. */
     stats->live = stats->recorded > over ? stats->recorded - over : 0;
-    stats->finished = finished_of(stats);
 }
 
 uint64_t ledger_pushed(const struct ledger *ledger)

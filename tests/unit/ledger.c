@@ -6,6 +6,8 @@
  * at rest. */
 #include "spans.h"
 
+#include "tracer.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +63,24 @@ START_TEST(tags_are_counted_as_spans_end_with_them)
 
     ck_assert_uint_eq(books(tracer).tags_set, 2);
     ck_assert_uint_eq(books(tracer).finished, 2);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
+/* A reader that saw `recorded` a moment before it saw what became of those spans. */
+START_TEST(spans_that_are_dropped_while_somebody_reads_take_nothing_from_the_finished_ones)
+{
+    struct tracez_tracer *tracer = tracer_create_default();
+    struct ledger_line *line = &tracer->ledger->lines[1];
+    struct tracez_stats stats = {.struct_bytes = sizeof(stats)};
+
+    spans_pass(tracer, 3);
+    atomic_store(&line->dropped[TRACEZ_DROP_RATE], 100);
+    tracez_tracer_stats(tracer, &stats);
+
+    ck_assert_uint_eq(stats.recorded, 3);
+    ck_assert_uint_eq(stats.live, 0);
+    ck_assert_uint_eq(stats.finished, 3);
     tracez_tracer_destroy(tracer);
 }
 END_TEST
@@ -292,6 +312,8 @@ int main(void)
     tcase_add_test(edges, every_drop_reason_has_its_text_and_others_are_harmless);
     tcase_add_test(edges, a_fresh_tracer_has_empty_books);
     tcase_add_test(edges, tags_are_counted_as_spans_end_with_them);
+    tcase_add_test(edges,
+                   spans_that_are_dropped_while_somebody_reads_take_nothing_from_the_finished_ones);
     tcase_add_test(edges, requests_are_the_traced_and_the_not_traced);
     tcase_add_test(walk, the_books_follow_a_random_walk_step_by_step);
     tcase_add_test(walk, the_books_of_many_threads_add_up_also_after_the_threads_are_gone);
