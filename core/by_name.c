@@ -13,7 +13,8 @@ static bool fits(const char *pattern, struct tracez_text name)
     size_t bytes = strlen(pattern);
 
     if (bytes > 0 && pattern[bytes - 1] == '*') {
-        return name.bytes >= bytes - 1 && memcmp(name.text, pattern, bytes - 1) == 0;
+        bytes--; /* 0: also a name that is none */
+        return bytes == 0 || (name.bytes >= bytes && memcmp(name.text, pattern, bytes) == 0);
     }
     return text_equals(name, pattern);
 }

@@ -128,10 +128,24 @@ START_TEST(a_share_of_a_name_is_chosen_by_the_trace_id_and_published)
                           tracez_span_is_recording(span) ? UINT64_C(1) << 55 : UINT64_C(0));
         kept += tracez_span_is_recording(span);
         tracez_span_finish(span);
-        tracez_collector_drain(first_collector(tracer), SIZE_MAX, spans_keep, &(struct spans){0});
+        struct spans spans = spans_drain_first(tracer);
+        spans_free(&spans);
     }
     ck_assert_uint_ge(kept, 4800); /* 4 sigma are 200 */
     ck_assert_uint_le(kept, 5200);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
+START_TEST(a_span_without_a_name_is_one_of_all_names)
+{
+    static const struct tracez_name_rate all[] = {{"*", 0}};
+    const struct tracez_name_rates names = {all, 1, NULL};
+    struct tracez_tracer *tracer = tracer_with(by_name(&names));
+
+    tracez_span_finish(tracez_span_start_with(tracer, &(struct tracez_span_options){0}, NULL));
+
+    ck_assert_uint_eq(books(tracer).not_recorded, 1);
     tracez_tracer_destroy(tracer);
 }
 END_TEST
@@ -167,6 +181,7 @@ int main(void)
     tcase_add_test(decided, the_first_name_that_fits_decides);
     tcase_add_test(decided, other_names_are_kept_and_say_nothing_or_are_left_to_the_next_sampler);
     tcase_add_test(decided, a_share_of_a_name_is_chosen_by_the_trace_id_and_published);
+    tcase_add_test(decided, a_span_without_a_name_is_one_of_all_names);
     tcase_add_test(decided, behind_a_parent_based_sampler_names_decide_only_where_nobody_did);
     return run_suite(suite);
 }
