@@ -497,7 +497,7 @@ finish_locked(struct slot *slot, struct tracez_span span, uint64_t duration_ns)
 {
     struct tracez_tracer *tracer = slot->tracer;
 
-    if (slot->keep != NULL && !keep_decide(slot, duration_ns)) {
+    if (slot->keep != NULL && (tracer_is_inert(tracer) || !keep_decide(slot, duration_ns))) {
         discard_locked(slot, span);
         return;
     }

@@ -7,6 +7,10 @@
 
 #include <tracez/sampler.h>
 
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #define SLOW_NS 500000000
 
 static uint64_t now_ns = 1000000000;
@@ -236,6 +240,32 @@ START_TEST(no_more_are_kept_than_the_limit_allows_and_others_take_nothing_of_it)
 }
 END_TEST
 
+START_TEST(a_forked_child_takes_nothing_of_the_limit)
+{
+    uint64_t *bucket =
+        mmap(NULL, sizeof(*bucket), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    const struct tracez_rate_limit limit = {.per_second = 10, .burst = 1, .bucket = bucket};
+    const struct tracez_keep keep = {.errors = true, .limit = &limit};
+    struct tracez_tracer *tracer = tracer_with(&keep);
+    struct tracez_span span = start(tracer, 0);
+    int status;
+
+    tracez_span_set_error(span, "timeout", NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        tracez_span_finish(span);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    tracez_span_finish(span);
+
+    assert_kept(tracer, "error", 0);
+    tracez_tracer_destroy(tracer);
+    munmap(bucket, sizeof(*bucket));
+}
+END_TEST
+
 START_TEST(a_limit_that_is_none_is_refused)
 {
     const struct tracez_rate_limit limit = {.per_second = 10};
@@ -263,6 +293,7 @@ int main(void)
     tcase_add_test(kept, what_the_caller_asks_for_is_kept_for_the_first_reason);
     tcase_add_test(kept, what_the_head_wants_is_kept_without_a_word);
     tcase_add_test(kept, the_callers_no_is_passed_on_and_children_are_not_recorded);
+    tcase_add_test(kept, a_forked_child_takes_nothing_of_the_limit);
     tcase_add_test(kept, the_rate_on_a_kept_span_is_the_heads);
     return run_suite(suite);
 }
