@@ -146,8 +146,12 @@ static double rate_down(const struct tracez_adaptive_config *config, double rate
 
 static double rate_up(const struct tracez_adaptive_config *config, double rate, uint64_t intervals)
 {
-    for (; intervals > 0 && rate < config->rate; intervals--) {
-        rate *= config->up;
+    double up = config->up;
+
+    /* A power by squares: there may be a billion intervals, and somebody waits. */
+    for (; intervals > 0 && rate < config->rate; intervals /= 2) {
+        rate *= intervals % 2 != 0 ? up : 1;
+        up *= up;
     }
     return rate < config->rate ? rate : config->rate;
 }

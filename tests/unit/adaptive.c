@@ -185,6 +185,28 @@ START_TEST(the_rate_rises_again_as_far_as_it_began_and_idle_intervals_count)
 }
 END_TEST
 
+START_TEST(each_idle_interval_counts_however_many_there_were)
+{
+    static const uint64_t idle[] = {1, 2, 3, 7, 1000, 999999, 1u << 20};
+    struct tracez_adaptive_config config;
+    struct simulation simulation;
+
+    tracez_adaptive_config_init(&config);
+    config.up = 1 + 1e-7;
+    config.interval_ms = 10;
+    begin(&simulation, &config, 10);
+    spans_pass(simulation.tracer, 13);
+    ck_assert(rate_after(&simulation, SECOND / 100) == 0.8);
+    drain(&simulation, 10);
+    double low = rate_after(&simulation, SECOND / 100); /* one may have been refused meanwhile */
+
+    ck_assert_double_eq_tol(rate_after(&simulation, idle[_i] * SECOND / 100),
+                            low * pow(config.up, (double)idle[_i]), 1e-9);
+    ck_assert(rate_after(&simulation, 3650 * 86400 * SECOND) == 1.0);
+    end(&simulation);
+}
+END_TEST
+
 START_TEST(the_rate_stays_over_its_floor_and_spans_name_strategy_and_rate)
 {
     struct simulation simulation;
@@ -295,6 +317,7 @@ int main(void)
     tcase_add_test(steps, a_buffer_over_half_full_lowers_the_rate_and_one_half_full_does_not);
     tcase_add_test(steps, a_buffer_over_half_full_that_empties_leaves_the_rate_alone);
     tcase_add_test(steps, the_rate_rises_again_as_far_as_it_began_and_idle_intervals_count);
+    tcase_add_loop_test(steps, each_idle_interval_counts_however_many_there_were, 0, 7);
     tcase_add_test(steps, the_rate_stays_over_its_floor_and_spans_name_strategy_and_rate);
     tcase_add_test(steps, a_clock_that_goes_back_changes_nothing);
     tcase_add_loop_test(long_run,
