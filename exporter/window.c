@@ -108,10 +108,11 @@ void window_settle(struct window *window, struct batch_pool *pool, struct tracez
         acknowledge(window, &batch->mark, &batch->outcome, sum);
         batch_return(pool, batch);
     }
-    /* A done batch that has to wait needs its body no more. */
+    /* A done batch that has to wait needs its body no more, in neither form. */
     for (struct batch *batch = window->first; batch != NULL; batch = batch->next) {
         if (batch->state == BATCH_DONE) {
             body_deinit(&batch->body);
+            gzip_body_deinit(&batch->compressed);
         }
     }
 }

@@ -90,6 +90,16 @@ static void end_exported(struct batch *batch)
     batch->state = BATCH_DONE;
 }
 
+static void compress_body(struct batch *batch)
+{
+    const struct json_writer *body = body_finish(&batch->body);
+    struct gzip gzip = {0};
+
+    ck_assert(
+        gzip_compress(&gzip, (struct tracez_text){body->text, body->bytes}, &batch->compressed));
+    gzip_deinit(&gzip);
+}
+
 START_TEST(a_span_that_no_body_can_hold_is_read_counted_and_done)
 {
     struct fixture fixture = begin(0, 100); /* not even one fits */
@@ -130,9 +140,11 @@ START_TEST(a_batch_that_is_done_waits_for_those_before_it)
     struct batch *second = read_batch(&fixture);
     struct batch *third = read_batch(&fixture);
 
+    compress_body(third);
     end_exported(third);
     ck_assert_uint_eq(settle(&fixture), 0);
     ck_assert_ptr_null(third->body.segments[0].json.text); /* nobody needs it any more */
+    ck_assert_ptr_null(third->compressed.text);
     end_exported(first);
     ck_assert_uint_eq(settle(&fixture), 10);
     ck_assert_uint_eq(books(fixture.tracer).exported, 10);
