@@ -17,6 +17,7 @@
 #include "window.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 enum exporter_phase { EXPORTER_IDLE, EXPORTER_RUNNING, EXPORTER_ENDED, EXPORTER_STUCK };
@@ -41,7 +42,7 @@ struct exporter_shared {
 struct tracez_exporter {
     struct tracez_exporter_config config; /* numbers only */
     struct exporter_shared shared;
-    pid_t process; /* that started the thread; a forked child has none */
+    _Atomic pid_t process; /* that started the thread; a forked child has none */
     pthread_t thread;
     int wake_fds[TRACEZ_LANES_MAX];
 
@@ -106,6 +107,11 @@ void lanes_release_all(struct tracez_exporter *exporter);
 
 /* Is there anything to try for, or to heed, at lease_ns? */
 bool lanes_are_due(const struct tracez_exporter *exporter);
+
+/* ---- lifecycle.c: by anybody ---- */
+
+/* Is the thread another process's? Then so are its locks. */
+bool exporter_is_forked_child(const struct tracez_exporter *exporter);
 
 /* ---- stats.c: by the thread ---- */
 

@@ -148,7 +148,6 @@ static enum tracez_result make(struct tracez_exporter *exporter,
 
 static void free_exporter(struct tracez_exporter *exporter)
 {
-    set_wake(exporter, NULL);
     transport_deinit(&exporter->transport);
     envelopes_deinit(&exporter->envelopes);
     batch_pool_trim(&exporter->pool, 0);
@@ -183,23 +182,26 @@ enum tracez_result tracez_exporter_create(const struct tracez_exporter_config *c
     return TRACEZ_OK;
 }
 
-static bool is_forked_child(const struct tracez_exporter *exporter)
+bool exporter_is_forked_child(const struct tracez_exporter *exporter)
 {
-    return exporter->process != 0 && exporter->process != getpid();
+    /* Relaxed: a process reads what it wrote itself, or what was there before it was forked. */
+    pid_t process = atomic_load_explicit(&exporter->process, memory_order_relaxed);
+
+    return process != 0 && process != getpid();
 }
 
 void tracez_exporter_destroy(struct tracez_exporter *exporter)
 {
     /* In a forked child the thread, its locks and its sockets are the parent's: leave them. */
-    if (exporter == NULL || is_forked_child(exporter)) {
+    if (exporter == NULL || exporter_is_forked_child(exporter)) {
         return;
     }
-    if (tracez_exporter_stop(exporter, exporter->config.shutdown_timeout_ms, false) ==
-        TRACEZ_TIMED_OUT) {
-        set_wake(exporter, NULL);
-        return; /* leaked: the thread may come back to any of it */
-    }
-    free_exporter(exporter);
+    enum tracez_result result =
+        tracez_exporter_stop(exporter, exporter->config.shutdown_timeout_ms, false);
+    set_wake(exporter, NULL);
+    if (result != TRACEZ_TIMED_OUT) {
+        free_exporter(exporter);
+    } /* else leaked: the thread may come back to any of it */
 }
 
 /* ---- Start and stop -------------------------------------------------------------------------- */
@@ -230,37 +232,48 @@ static int create_thread(struct tracez_exporter *exporter)
     return status;
 }
 
+static enum exporter_phase phase_of(struct exporter_shared *shared)
+{
+    pthread_mutex_lock(&shared->lock);
+    enum exporter_phase phase = shared->phase;
+    pthread_mutex_unlock(&shared->lock);
+    return phase;
+}
+
+/* While no thread runs; orders of before are for nobody. */
+static void set_phase(struct exporter_shared *shared, enum exporter_phase phase)
+{
+    pthread_mutex_lock(&shared->lock);
+    shared->orders = (struct exporter_orders){0};
+    shared->phase = phase;
+    shared->is_open = phase == EXPORTER_RUNNING;
+    pthread_mutex_unlock(&shared->lock);
+}
+
 enum tracez_result tracez_exporter_start(struct tracez_exporter *exporter,
                                          struct tracez_error *error)
 {
-    struct exporter_shared *shared = &exporter->shared;
-
-    if (is_forked_child(exporter)) {
+    if (exporter_is_forked_child(exporter)) {
         return refuse(error, TRACEZ_BUSY, "exporter: it belongs to the process that started it");
     }
-    pthread_mutex_lock(&shared->lock);
-    bool is_idle = shared->phase == EXPORTER_IDLE;
-    pthread_mutex_unlock(&shared->lock);
-    if (!is_idle) {
+    if (phase_of(&exporter->shared) != EXPORTER_IDLE) {
         return refuse(error, TRACEZ_BUSY, "exporter: started already");
     }
     if (!transport_open(&exporter->transport)) {
         return refuse(error, TRACEZ_NO_MEMORY,
                       "exporter: libcurl has no memory, or no descriptors");
     }
-    exporter->process = getpid();
+    atomic_store_explicit(&exporter->process, getpid(), memory_order_relaxed);
     exporter->lease_ns = 0;
     exporter->pause_ns = 0;
     /* An earlier run may have ended in the middle of a probe. */
     retry_init(&exporter->retry, exporter->config.retry_min_ms, exporter->config.retry_max_ms,
                exporter->retry.random);
-    shared->orders = exporter->orders = (struct exporter_orders){0};
-    shared->phase = EXPORTER_RUNNING;
-    shared->is_open = true;
+    exporter->orders = (struct exporter_orders){0};
+    set_phase(&exporter->shared, EXPORTER_RUNNING);
     int status = create_thread(exporter);
     if (status != 0) {
-        shared->phase = EXPORTER_IDLE;
-        shared->is_open = false;
+        set_phase(&exporter->shared, EXPORTER_IDLE);
         transport_close(&exporter->transport);
         return refuse(error, TRACEZ_SYSTEM, "exporter: no thread: %s", strerror(status));
     }
@@ -311,13 +324,13 @@ enum tracez_result tracez_exporter_stop(struct tracez_exporter *exporter, uint32
 {
     uint64_t deadline_ns = exporter_now_ns() + timeout_ms * NS_PER_MS;
 
-    if (is_forked_child(exporter)) {
+    if (exporter_is_forked_child(exporter)) {
         return TRACEZ_OK;
     }
     switch (stop_thread(exporter, deadline_ns, keep_rest)) {
     case EXPORTER_ENDED:
         pthread_join(exporter->thread, NULL); /* it has nothing left to do but return */
-        exporter->shared.phase = EXPORTER_IDLE;
+        set_phase(&exporter->shared, EXPORTER_IDLE);
         return TRACEZ_OK;
     case EXPORTER_STUCK:
         return TRACEZ_TIMED_OUT;
@@ -330,7 +343,7 @@ void tracez_exporter_hand_over(struct tracez_exporter *exporter, uint32_t timeou
 {
     struct exporter_shared *shared = &exporter->shared;
 
-    if (is_forked_child(exporter)) {
+    if (exporter_is_forked_child(exporter)) {
         return;
     }
     pthread_mutex_lock(&shared->lock);
@@ -344,7 +357,7 @@ void tracez_exporter_flush(struct tracez_exporter *exporter)
 {
     struct exporter_shared *shared = &exporter->shared;
 
-    if (is_forked_child(exporter)) {
+    if (exporter_is_forked_child(exporter)) {
         return;
     }
     pthread_mutex_lock(&shared->lock);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 static uint64_t unix_ns(void)
 {
@@ -122,7 +121,7 @@ void tracez_exporter_stats(struct tracez_exporter *exporter, struct tracez_expor
     size_t bytes = stats->struct_bytes;
 
     /* In a forked child the lock may be held for ever by a thread that is not there. */
-    if (exporter->process == 0 || exporter->process == getpid()) {
+    if (!exporter_is_forked_child(exporter)) {
         pthread_mutex_lock(&exporter->shared.lock);
         copy = exporter->shared.stats;
         pthread_mutex_unlock(&exporter->shared.lock);

@@ -2,8 +2,9 @@
  *
  * Goal: the exporter's thread is a good guest in its host: no signal lands there but a profiler's,
  * it keeps to no processor of the host's, it is told by name, there is one of it, a forked child
- * has none, and a host that can't have one is told so. Method: refusals by the operating system
- * first (calls are sent through __wrap functions); then what /proc says of a running thread. */
+ * has none, a host that can't have one is told so, and whoever calls may call while it comes and
+ * goes. Method: refusals by the operating system first (calls are sent through __wrap functions);
+ * then what /proc says of a running thread. */
 #include "exporting.h"
 
 #include <dirent.h>
@@ -11,6 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +96,24 @@ START_TEST(a_second_start_is_refused_and_changes_nothing)
     ck_assert_str_eq(error.text, "exporter: started already");
     exporting_flush_spans(&exporting, 3);
     ck_assert_uint_eq(exporting_end(&exporting).accepted, 3);
+}
+END_TEST
+
+START_TEST(one_that_is_refused_takes_no_wake_up_away_from_the_one_that_runs)
+{
+    struct exporting exporting = exporting_begin(NULL, 0);
+    const struct tracez_collector_pace pace = {.collector = "nobody's"};
+    struct tracez_exporter_config config = exporting.config;
+    struct tracez_exporter *second;
+    config.paces = &pace;
+    config.pace_count = 1;
+
+    ck_assert_int_eq(tracez_exporter_create(&config, exporting.tracer, &second, NULL),
+                     TRACEZ_INVALID);
+
+    spans_pass(exporting.tracer, 10); /* a batch; its interval is an hour */
+    wait_settled(exporting.tracer, 10);
+    exporting_end(&exporting);
 }
 END_TEST
 
@@ -268,19 +288,65 @@ START_TEST(the_thread_is_gone_after_stop_and_there_again_after_the_next_start)
 }
 END_TEST
 
+/* ---- Other threads' calls ------------------------------------------------------------------ */
+
+struct caller {
+    struct tracez_exporter *exporter;
+    atomic_bool is_over;
+};
+
+/* All that any thread may call at any time. */
+static void *call_on_and_on(void *state)
+{
+    struct caller *caller = state;
+
+    while (!atomic_load(&caller->is_over)) {
+        tracez_exporter_flush(caller->exporter);
+        (void)exporter_stats(caller->exporter);
+        tracez_exporter_hand_over(caller->exporter, 1000);
+    }
+    return NULL;
+}
+
+/* ThreadSanitizer is the judge; what else can be seen is that nothing hangs, and no span is lost.
+ */
+START_TEST(other_threads_may_call_while_the_exporter_starts_and_stops)
+{
+    struct exporting exporting = exporting_init(NULL, 0);
+    exporting.exporter = exporter_create(&exporting.config, exporting.tracer);
+    struct caller caller = {.exporter = exporting.exporter};
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, call_on_and_on, &caller), 0);
+
+    for (int round = 0; round < 20; round++) {
+        exporter_start(exporting.exporter);
+        spans_pass(exporting.tracer, 3);
+        ck_assert_int_eq(tracez_exporter_stop(exporting.exporter, 1000, true), TRACEZ_OK);
+    }
+    atomic_store(&caller.is_over, true);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+
+    exporter_start(exporting.exporter);
+    ck_assert_uint_eq(exporting_end(&exporting).books.exported, 60);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("exporter_thread");
     TCase *refusals = case_of(suite, "refusals");
     TCase *guest = case_of(suite, "guest");
+    TCase *callers = case_of(suite, "callers");
 
     tcase_add_test(refusals, where_no_thread_can_be_made_start_says_so_and_may_be_called_again);
     tcase_add_test(refusals, where_no_eventfd_can_be_made_create_says_so);
     tcase_add_test(refusals, a_second_start_is_refused_and_changes_nothing);
+    tcase_add_test(refusals, one_that_is_refused_takes_no_wake_up_away_from_the_one_that_runs);
     tcase_add_test(refusals, in_a_forked_child_the_exporter_is_inert_and_the_parents_goes_on);
     tcase_add_test(guest, every_signal_is_blocked_in_the_thread_and_none_in_the_host);
     tcase_add_test(guest, sigprof_stays_open_in_the_thread_of_a_process_that_is_profiled);
     tcase_add_test(guest, the_thread_may_run_anywhere_when_its_host_is_pinned);
     tcase_add_test(guest, the_thread_is_gone_after_stop_and_there_again_after_the_next_start);
+    tcase_add_test(callers, other_threads_may_call_while_the_exporter_starts_and_stops);
     return run_suite(suite);
 }
