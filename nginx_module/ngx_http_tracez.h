@@ -18,6 +18,7 @@
 
 #include <tracez/exporter.h>
 #include <tracez/http.h>
+#include <tracez/monitor.h>
 #include <tracez/sampler.h>
 #include <tracez/tracez.h>
 
@@ -98,6 +99,7 @@ typedef struct {
     ngx_http_tracez_line_t          lines[TRACEZ_WRITERS_MAX];
     ngx_atomic_t                    newest_buffer;   /* that has a worker */
     ngx_http_tracez_published_t     published[TRACEZ_LANES_MAX];
+    struct tracez_monitor           monitor;         /* what it remembers */
 } ngx_http_tracez_shared_t;
 
 
@@ -127,6 +129,10 @@ typedef struct {
     ngx_uint_t                      npaces;          /* of tracez_collector */
     ngx_uint_t                      has_exporter;    /* block was read */
     struct tracez_adaptive         *adaptive;        /* NULL: nowhere */
+
+    struct tracez_monitor_config    monitor;
+    ngx_uint_t                      has_monitor;     /* directive was read */
+    ngx_uint_t                      monitor_off;
 
     size_t                          memory_limit;    /* 0: none */
     ngx_str_t                       limit_file;      /* of tracez_limit */
@@ -308,6 +314,13 @@ char *ngx_http_tracez_set_limit(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_tracez_share_memory(ngx_cycle_t *cycle,
     ngx_http_tracez_main_conf_t *tmcf, ngx_uint_t processes);
+
+/* the monitor */
+void ngx_http_tracez_init_monitor(ngx_http_tracez_main_conf_t *tmcf);
+void ngx_http_tracez_monitor(ngx_http_tracez_main_conf_t *tmcf,
+    ngx_log_t *log);
+char *ngx_http_tracez_set_monitor(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 /* shared memory */
 ngx_int_t ngx_http_tracez_add_zones(ngx_cycle_t *cycle,

@@ -127,6 +127,13 @@ static ngx_command_t  ngx_http_tracez_commands[] = {
       0,
       NULL },
 
+    { ngx_string("tracez_monitor"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_tracez_set_monitor,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("tracez_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_tracez_set_status,
@@ -195,6 +202,7 @@ ngx_http_tracez_create_main_conf(ngx_conf_t *cf)
 
     tracez_config_init(&tmcf->tracer_config);
     tracez_exporter_config_init(&tmcf->exporter_config);
+    ngx_http_tracez_init_monitor(tmcf);
     tmcf->exporter_config.headers = tmcf->headers;
     tmcf->line = NGX_ERROR;
 

@@ -161,6 +161,10 @@ ngx_http_tracez_log_changes(ngx_http_tracez_main_conf_t *tmcf,
                                  ledger->dropped[i], last, log);
     }
 
+    if (lane == 0 && !last) {
+        ngx_http_tracez_monitor(tmcf, log);
+    }
+
     ngx_http_tracez_publish(tmcf);
 }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What docs/production.md promises of nginx: buffers sized by rate, presets by environment over which everything
-that is set wins, limits that hold over all workers and before the cost arises."""
+that is set wins, limits that hold over all workers and before the cost arises, and a monitor that says what matters once."""
 
 import json
 import re
@@ -11,6 +11,7 @@ import pytest
 import client
 import ledger as ledgers
 import polling
+from backend import Answer
 from nginx import Nginx
 from spans import parse
 from test_config import ARGUMENTS, DUPLICATE, NOT_HERE, assert_refused, say
@@ -259,3 +260,103 @@ def test_live_spans_are_bounded_by_memory_before_it_is_touched(backend):
         assert (ledger["live"], ledgers.drops(ledger)) == (17, {"memory_limit": 3})
         assert nginx.settle()["exported"] == 17
     upstream.close()
+
+
+# ---- The monitor ---------------------------------------------------------------------------------
+
+PARAMETERS = 'it must be interval=, drops= or pressure=, or "off"'
+INTERVAL = "interval=1s to interval=1d"
+PERCENT = "pressure=1% to pressure=100%"
+BAD_MONITORS = {
+    "tracez_monitor;": ARGUMENTS,
+    "tracez_monitor on;": 'tracez_monitor "on" rejected: ' + PARAMETERS,
+    "tracez_monitor off drops=1;": PARAMETERS,
+    "tracez_monitor 60s;": PARAMETERS,
+    "tracez_monitor interval=;": INTERVAL,
+    "tracez_monitor interval=0;": INTERVAL,
+    "tracez_monitor interval=999ms;": INTERVAL,
+    "tracez_monitor interval=25h;": INTERVAL,
+    "tracez_monitor interval=often;": INTERVAL,
+    "tracez_monitor drops=;": "drops=number",
+    "tracez_monitor drops=-1;": "drops=number",
+    "tracez_monitor drops=1k;": "drops=number",
+    "tracez_monitor drops=4294967296;": "drops=number",
+    "tracez_monitor pressure=80;": PERCENT,
+    "tracez_monitor pressure=0%;": PERCENT,
+    "tracez_monitor pressure=101%;": PERCENT,
+    "tracez_monitor pressure=%;": PERCENT,
+    "tracez_monitor drops=1; tracez_monitor off;": DUPLICATE,
+}
+
+
+@pytest.mark.parametrize("line", BAD_MONITORS)
+def test_a_bad_monitor_fails_with_file_line_and_reason(line):
+    assert_refused(line, "http", BAD_MONITORS[line])
+
+
+@pytest.mark.parametrize("line", ["tracez_monitor off;", "tracez_monitor drops=0;",
+                                  "tracez_monitor interval=1s drops=4294967295 pressure=100%;",
+                                  "tracez_monitor pressure=1% interval=1d;"])
+def test_a_good_monitor_passes(line):
+    status, output, _ = say(line, "http")
+
+    assert status == 0, output
+
+
+REPORT = r"\[info\].* tracez: in \d+ s (\d+) spans started, .*; \d+ wait, collector \"default\" is \d+% full"
+
+
+def reported(nginx):
+    """Spans started, by all reports together."""
+    return sum(int(re.search(REPORT, line).group(1)) for line in nginx.log_lines(REPORT))
+
+
+def test_the_monitor_reports_every_interval_at_the_level_info(backend):
+    with open_nginx(backend, "tracez_monitor interval=1s;", workers=2) as nginx:
+        polling.until("a report", lambda: nginx.log_lines(REPORT))
+        before = reported(nginx)  # what came before the first look is in no report
+        for _ in range(7):
+            client.get(nginx.port["shop"], "/")
+        reports = len(nginx.log_lines(REPORT)) + 2
+        polling.until("two more reports", lambda: len(nginx.log_lines(REPORT)) >= reports)
+
+        assert reported(nginx) == before + 7
+
+
+def test_drops_are_warned_of_once_and_told_to_be_over(backend):
+    lines = "tracez_monitor interval=2s drops=5; tracez_limit spans=1 burst=1;"
+    warned, over = r"\[warn\].* tracez: \d+ spans dropped \(rate \d+\) in \d+ s, more than 5$", r"no more than 5 any more"
+    with open_nginx(backend, lines) as nginx:
+        polling.until("the first look", lambda: nginx.log_lines(REPORT))
+        for _ in range(30):
+            client.get(nginx.port["shop"], "/")
+        polling.until("the warning", lambda: nginx.log_lines(warned))
+        polling.until("it is over", lambda: nginx.log_lines(over))
+
+        assert (len(nginx.log_lines(warned)), len(nginx.log_lines(over))) == (1, 1)
+
+
+def test_a_full_buffer_is_warned_of_once_and_told_to_be_over(backend):
+    lines = "tracez_monitor interval=1s pressure=60%; tracez_buffer_size 100;"
+    backend.otherwise = Answer(503)
+    warned, over = r"\[warn\].* tracez: collector \"default\" is \d+% full, more than 60%", r"no more than 60% for"
+    with open_nginx(backend, lines, exporter="retry 50ms 100ms;") as nginx:
+        for _ in range(80):
+            client.get(nginx.port["shop"], "/")
+        polling.until("the warning", lambda: nginx.log_lines(warned))
+        backend.otherwise = Answer()
+        polling.until("it is over", lambda: nginx.log_lines(over))
+
+        assert (len(nginx.log_lines(warned)), len(nginx.log_lines(over))) == (1, 1)
+
+
+def test_a_monitor_that_is_off_says_nothing(backend):
+    lines = "tracez_monitor off; tracez_buffer_size 100;"
+    with open_nginx(backend, lines) as nginx:
+        client.get(nginx.port["shop"], "/")
+        backend.otherwise = Answer(503)
+        client.get(nginx.port["shop"], "/")
+        polling.until("the timer has come by", lambda: nginx.log_lines(r"tracez: export to .* failed"))
+        backend.otherwise = Answer()
+
+        assert not nginx.log_lines(r"spans started|% full")

@@ -99,13 +99,13 @@ static const struct heard *look(struct watch *watch)
 
 static void assert_heard(const struct heard *heard, enum tracez_notice_kind kind, const char *text)
 {
-    for (int i = 0; i < heard->count; i++) {
-        if (heard->kinds[i] == kind) {
-            ck_assert_str_eq(heard->texts[i], text);
-            return;
-        }
+    int i = 0;
+
+    while (i < heard->count && heard->kinds[i] != kind) {
+        i++;
     }
-    ck_abort_msg("nothing of this kind was said; expected: %s", text);
+    ck_assert_msg(i < heard->count, "nothing of this kind was said; expected: %s", text);
+    ck_assert_str_eq(heard->texts[i], text);
 }
 
 static void drop(struct watch *watch, size_t count)
