@@ -34,9 +34,12 @@ void body_clear(struct body *body)
     body->is_finished = false;
 }
 
+/* Head or tail, where the format has such a thing. */
 static void write_text(struct json_writer *json, struct tracez_text text)
 {
-    json_write_raw(json, text.text, text.bytes);
+    if (text.bytes > 0) {
+        json_write_raw(json, text.text, text.bytes);
+    }
 }
 
 static enum body_add refusal(enum json_failure failure)
