@@ -10,13 +10,26 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-static enum tracez_result check_number(const struct tracez_collector_pace *pace, const char *name,
-                                       uint32_t value, uint32_t min, uint32_t max,
-                                       struct tracez_error *error)
+static enum tracez_result check_numbers(const struct tracez_collector_pace *pace,
+                                        struct tracez_error *error)
 {
-    if (value != 0 && (value < min || value > max)) {
-        return refuse(error, TRACEZ_INVALID, "%s %u of collector \"%.63s\" rejected: %u to %u",
-                      name, value, pace->collector, min, max);
+    const struct {
+        const char *name;
+        uint32_t value;
+        uint32_t min;
+        uint32_t max;
+    } numbers[] = {
+        {"interval_ms", pace->interval_ms, INTERVAL_MS_MIN, INTERVAL_MS_MAX},
+        {"batch_size", pace->batch_size, BATCH_SIZE_MIN, BATCH_SIZE_MAX},
+    };
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        if (numbers[i].value != 0 &&
+            (numbers[i].value < numbers[i].min || numbers[i].value > numbers[i].max)) {
+            return refuse(error, TRACEZ_INVALID, "%s %u of collector \"%.63s\" rejected: %u to %u",
+                          numbers[i].name, numbers[i].value, pace->collector, numbers[i].min,
+                          numbers[i].max);
+        }
     }
     return TRACEZ_OK;
 }
@@ -51,12 +64,7 @@ enum tracez_result paces_check(const struct tracez_exporter_config *config,
                           "pace of collector \"%.63s\" rejected: it has one already",
                           pace->collector);
         }
-        result = check_number(pace, "interval_ms", pace->interval_ms, INTERVAL_MS_MIN,
-                              INTERVAL_MS_MAX, error);
-        if (result == TRACEZ_OK) {
-            result = check_number(pace, "batch_size", pace->batch_size, BATCH_SIZE_MIN,
-                                  BATCH_SIZE_MAX, error);
-        }
+        result = check_numbers(pace, error);
     }
     return result;
 }

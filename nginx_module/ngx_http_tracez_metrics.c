@@ -14,8 +14,46 @@ typedef struct {
 } ngx_http_tracez_figure_t;
 
 
+/* a histogram, and of what unit its values are so many */
+typedef struct {
+    const char      *name;
+    const uint64_t  *bounds;
+    uint64_t         unit;
+} ngx_http_tracez_family_t;
+
+
 #define ngx_http_tracez_figure(stats, figure)                                 \
     (*(uint64_t *) (void *) ((u_char *) (stats) + (figure)->offset))
+
+
+static ngx_http_tracez_figure_t  ngx_http_tracez_of_ledger[] = {
+
+    { "otel_sdk_span_live", "gauge",
+      "Spans started and not ended yet.",
+      offsetof(struct tracez_stats, live) },
+
+    { "otel_sdk_exporter_span_inflight", "gauge",
+      "Spans on their way to the backend.",
+      offsetof(struct tracez_stats, inflight) },
+
+    { "tracez_spans_not_kept_total", "counter",
+      "Recorded spans that no rule kept.",
+      offsetof(struct tracez_stats, not_kept) },
+
+    { "tracez_spans_finished_total", "counter",
+      "Recorded spans that ended.",
+      offsetof(struct tracez_stats, finished) },
+
+    { "tracez_tags_set_total", "counter",
+      "Tags of spans that ended.",
+      offsetof(struct tracez_stats, tags_set) },
+
+    { "tracez_tags_refused_total", "counter",
+      "Tags, events and links beyond their bounds.",
+      offsetof(struct tracez_stats, tags_refused) },
+
+    { NULL, NULL, NULL, 0 }
+};
 
 
 static ngx_http_tracez_figure_t  ngx_http_tracez_of_collector[] = {
@@ -75,6 +113,19 @@ ngx_http_tracez_print_metric(ngx_http_tracez_page_t *page, const char *name,
 }
 
 
+static void
+ngx_http_tracez_print_figures(ngx_http_tracez_page_t *page,
+    ngx_http_tracez_figure_t *figure, void *stats)
+{
+    for ( /* void */ ; figure->name; figure++) {
+        ngx_http_tracez_print_metric(page, figure->name, figure->type,
+                                     figure->help);
+        ngx_http_tracez_print(page, "%s %uL\n", figure->name,
+                              ngx_http_tracez_figure(stats, figure));
+    }
+}
+
+
 /* Spans whose export has ended: the backend accepted them, or why not. */
 
 static void
@@ -126,15 +177,6 @@ ngx_http_tracez_print_ledger_metrics(ngx_http_tracez_page_t *page)
                  "\"DROP\"} %uL\n",
                  ledger->recorded, ledger->not_recorded);
 
-    ngx_http_tracez_print_metric(page, "otel_sdk_span_live", "gauge",
-                         "Spans started and not ended yet.");
-    ngx_http_tracez_print(page, "otel_sdk_span_live %uL\n", ledger->live);
-
-    ngx_http_tracez_print_metric(page, "otel_sdk_exporter_span_inflight",
-                         "gauge", "Spans on their way to the backend.");
-    ngx_http_tracez_print(page, "otel_sdk_exporter_span_inflight %uL\n",
-                          ledger->inflight);
-
     ngx_http_tracez_print_exported(page);
 
     ngx_http_tracez_print_metric(page, "tracez_spans_dropped_total", "counter",
@@ -147,25 +189,7 @@ ngx_http_tracez_print_ledger_metrics(ngx_http_tracez_page_t *page)
                               ledger->dropped[i]);
     }
 
-    ngx_http_tracez_print_metric(page, "tracez_spans_not_kept_total",
-                         "counter", "Recorded spans that no rule kept.");
-    ngx_http_tracez_print(page, "tracez_spans_not_kept_total %uL\n",
-                          ledger->not_kept);
-
-    ngx_http_tracez_print_metric(page, "tracez_spans_finished_total",
-                         "counter", "Recorded spans that ended.");
-    ngx_http_tracez_print(page, "tracez_spans_finished_total %uL\n",
-                          ledger->finished);
-
-    ngx_http_tracez_print_metric(page, "tracez_tags_set_total", "counter",
-                         "Tags of spans that ended.");
-    ngx_http_tracez_print(page, "tracez_tags_set_total %uL\n",
-                          ledger->tags_set);
-
-    ngx_http_tracez_print_metric(page, "tracez_tags_refused_total", "counter",
-                         "Tags, events and links beyond their bounds.");
-    ngx_http_tracez_print(page, "tracez_tags_refused_total %uL\n",
-                          ledger->tags_refused);
+    ngx_http_tracez_print_figures(page, ngx_http_tracez_of_ledger, ledger);
 }
 
 
@@ -235,14 +259,15 @@ ngx_http_tracez_print_decimal(ngx_http_tracez_page_t *page, uint64_t n,
  * counts are those of all values up to a bound. */
 
 static void
-ngx_http_tracez_print_series(ngx_http_tracez_page_t *page, const char *name,
-    const char *labels, struct tracez_histogram *histogram,
-    const uint64_t *bounds, uint64_t unit)
+ngx_http_tracez_print_series(ngx_http_tracez_page_t *page,
+    ngx_http_tracez_family_t *family, const char *labels,
+    struct tracez_histogram *histogram)
 {
     uint64_t     count;
     ngx_uint_t   i;
-    const char  *comma, *open, *close;
+    const char  *name, *comma, *open, *close;
 
+    name = family->name;
     comma = labels[0] ? "," : "";
     open = labels[0] ? "{" : "";
     close = labels[0] ? "}" : "";
@@ -253,7 +278,7 @@ ngx_http_tracez_print_series(ngx_http_tracez_page_t *page, const char *name,
 
         ngx_http_tracez_print(page, "%s_bucket{%s%sle=\"", name, labels,
                               comma);
-        ngx_http_tracez_print_decimal(page, bounds[i], unit);
+        ngx_http_tracez_print_decimal(page, family->bounds[i], family->unit);
         ngx_http_tracez_print(page, "\"} %uL\n", count);
     }
 
@@ -263,7 +288,7 @@ ngx_http_tracez_print_series(ngx_http_tracez_page_t *page, const char *name,
                           name, labels, comma, count);
 
     ngx_http_tracez_print(page, "%s_sum%s%s%s ", name, open, labels, close);
-    ngx_http_tracez_print_decimal(page, histogram->sum, unit);
+    ngx_http_tracez_print_decimal(page, histogram->sum, family->unit);
 
     ngx_http_tracez_print(page, "\n%s_count%s%s%s %uL\n",
                           name, open, labels, close, count);
@@ -275,26 +300,29 @@ ngx_http_tracez_print_histograms(ngx_http_tracez_page_t *page)
 {
     struct tracez_exporter_stats  *stats;
 
-    static const char             *duration =
-                              "otel_sdk_exporter_operation_duration_seconds";
-    static const char             *batch = "tracez_exporter_batch_spans";
+    static ngx_http_tracez_family_t  duration = {
+        "otel_sdk_exporter_operation_duration_seconds",
+        tracez_export_duration_bounds_ns, 1000000000
+    };
+
+    static ngx_http_tracez_family_t  batch = {
+        "tracez_exporter_batch_spans",
+        tracez_batch_spans_bounds, 1
+    };
 
     stats = &page->exporter;
 
-    /* the conventions' name for any error, where there is none for each */
-
-    ngx_http_tracez_print_metric(page, duration, "histogram",
+    ngx_http_tracez_print_metric(page, duration.name, "histogram",
                          "How long requests to the backend took.");
-    ngx_http_tracez_print_series(page, duration, "", &stats->duration_ns,
-                                 tracez_export_duration_bounds_ns, 1000000000);
-    ngx_http_tracez_print_series(page, duration, "error_type=\"_OTHER\"",
-                                 &stats->failed_duration_ns,
-                                 tracez_export_duration_bounds_ns, 1000000000);
+    ngx_http_tracez_print_series(page, &duration, "", &stats->duration_ns);
 
-    ngx_http_tracez_print_metric(page, batch, "histogram",
+    /* the conventions' name for any error, where there is none for each */
+    ngx_http_tracez_print_series(page, &duration, "error_type=\"_OTHER\"",
+                                 &stats->failed_duration_ns);
+
+    ngx_http_tracez_print_metric(page, batch.name, "histogram",
                          "Spans in requests that the backend accepted.");
-    ngx_http_tracez_print_series(page, batch, "", &stats->batch_spans,
-                                 tracez_batch_spans_bounds, 1);
+    ngx_http_tracez_print_series(page, &batch, "", &stats->batch_spans);
 }
 
 
@@ -312,7 +340,6 @@ ngx_http_tracez_print_moment(ngx_http_tracez_page_t *page, const char *name,
 static void
 ngx_http_tracez_print_exporter_metrics(ngx_http_tracez_page_t *page)
 {
-    ngx_http_tracez_figure_t      *figure;
     struct tracez_exporter_stats  *stats;
 
     stats = &page->exporter;
@@ -330,12 +357,7 @@ ngx_http_tracez_print_exporter_metrics(ngx_http_tracez_page_t *page)
                  "tracez_exporter_attempts_total{outcome=\"failed\"} %uL\n",
                  stats->batches, stats->failed_attempts);
 
-    for (figure = ngx_http_tracez_of_exporter; figure->name; figure++) {
-        ngx_http_tracez_print_metric(page, figure->name, figure->type,
-                                     figure->help);
-        ngx_http_tracez_print(page, "%s %uL\n", figure->name,
-                              ngx_http_tracez_figure(stats, figure));
-    }
+    ngx_http_tracez_print_figures(page, ngx_http_tracez_of_exporter, stats);
 
     ngx_http_tracez_print_moment(page,
                          "tracez_exporter_last_success_timestamp_seconds",
