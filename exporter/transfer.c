@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #define KEPT_CAPACITY_MIN 1024
@@ -299,4 +300,15 @@ void transfer_read(const struct transfer *transfer, CURLcode code, struct transp
         .sent_bytes = transfer->sent_bytes,
     };
     describe(transfer, code, result);
+}
+
+void transfer_hang_up(const struct transfer *transfer)
+{
+    curl_socket_t socket = CURL_SOCKET_BAD;
+
+    /* libcurl finds it shut when it looks for one to use, and closes it. */
+    curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &socket);
+    if (socket != CURL_SOCKET_BAD) {
+        shutdown(socket, SHUT_RDWR);
+    }
 }

@@ -23,6 +23,7 @@ struct transfer {
     size_t read_bytes; /* of the body, kept or not */
     size_t header_bytes;
     size_t sent_bytes;            /* of the request's body */
+    uint64_t answers_before;      /* that its transport had when it began */
     char detail[CURL_ERROR_SIZE]; /* what libcurl says of a failure */
     bool is_head_whole;
     int64_t retry_after_s; /* RETRY_AFTER_NONE: it did not say */
@@ -58,5 +59,8 @@ bool transfer_begin(struct transfer *transfer, struct tracez_text body);
 
 /* How it ended, by libcurl's code for it. */
 void transfer_read(const struct transfer *transfer, CURLcode code, struct transport_result *result);
+
+/* Nobody uses its connection again, if it is still there: those that do, fail. */
+void transfer_hang_up(const struct transfer *transfer);
 
 #endif

@@ -186,6 +186,7 @@ bool transport_send(struct transport *transport, struct tracez_text body, void *
         return false;
     }
     transfer->request = request;
+    transfer->answers_before = transport->answers;
     transport->active++;
     return true;
 }
@@ -213,6 +214,18 @@ void transport_wake(struct transport *transport)
     }
 }
 
+/* Over HTTP/2 a request that took too long leaves its connection open for others. One through which
+ * nothing has come back since is dead, and would be asked again and again. */
+static void mind_connection(struct transport *transport, const struct transfer *transfer,
+                            CURLcode code, enum transport_ending ending)
+{
+    if (ending == TRANSPORT_ANSWERED) {
+        transport->answers++;
+    } else if (code == CURLE_OPERATION_TIMEDOUT && transport->answers == transfer->answers_before) {
+        transfer_hang_up(transfer);
+    }
+}
+
 bool transport_next(struct transport *transport, struct transport_result *result)
 {
     CURLMsg *message;
@@ -228,6 +241,7 @@ bool transport_next(struct transport *transport, struct transport_result *result
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
         struct transfer *transfer = (struct transfer *)(void *)private;
         transfer_read(transfer, code, result);
+        mind_connection(transport, transfer, code, result->ending);
         end_transfer(transport, transfer);
         return true;
     }

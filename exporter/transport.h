@@ -22,6 +22,7 @@ struct transport {
     struct curl_slist *headers;
     struct transfer *transfers; /* config.connections */
     uint32_t active;            /* of them */
+    uint64_t answers;           /* so far, of whatever status */
     CURLM *multi;               /* NULL: not open */
 };
 

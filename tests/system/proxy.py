@@ -20,6 +20,7 @@ class Proxy:
         self.status = status
         self.greet = greet
         self.released = threading.Event()
+        self._deaf = 0  # so many tunnels, the first ones
         self._backend = backend
         self._open = []
         self._threads = []
@@ -38,6 +39,10 @@ class Proxy:
         for thread in self._threads:
             thread.join(timeout=10)
             assert not thread.is_alive(), "a thread of the proxy is stuck"
+
+    def make_deaf(self):
+        """What comes through the tunnels that there are gets nowhere from now on, though they stay open."""
+        self._deaf = len(self.asked)
 
     @staticmethod
     def _shut(opened):
@@ -69,20 +74,21 @@ class Proxy:
                 self.asked.append(head)
                 greeted.sendall(b"HTTP/1.1 %d Scripted\r\nX-Proxy: 1\r\n\r\n" % self.status)
                 if self.status == 200:
-                    self._relay(greeted)
+                    self._relay(greeted, len(self.asked))
         except OSError:
             pass  # one of the two left
 
-    def _relay(self, connection):
+    def _relay(self, connection, tunnel):
         with socket.create_connection(("127.0.0.1", self._backend.port)) as onward:
             self._open.append(onward)
-            self._spawn(self._copy, onward, connection)
-            self._copy(connection, onward)
+            self._spawn(self._copy, onward, connection, tunnel)
+            self._copy(connection, onward, tunnel)
 
-    def _copy(self, one, other):
+    def _copy(self, one, other, tunnel):
         try:
             while piece := one.recv(65536):
-                other.sendall(piece)
+                if tunnel > self._deaf:
+                    other.sendall(piece)
         except OSError:
             pass  # one of the two left
         self._shut(one)

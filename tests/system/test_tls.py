@@ -12,7 +12,8 @@ import polling
 from backend import Late, plain, secure, stalled
 from certificates import Certificates
 from nginx import Nginx
-from sender import BOTH, HTTP, Server
+from proxy import Proxy
+from sender import BOTH, HTTP, Program, Server
 
 
 @pytest.fixture(scope="module")
@@ -230,3 +231,26 @@ def test_a_backend_that_speaks_http_2_gets_all_over_one_connection(made, backend
     assert {attempt.headers["x-protocol"] for attempt in backend.attempts} == {"HTTP/2.0"}
     assert len({attempt.headers["x-connection"] for attempt in backend.attempts}) == 1
     assert len(backend.attempts) >= 10
+
+
+class Behind:
+    """What a proxy needs to know of a backend."""
+
+    def __init__(self, port):
+        self.port = port
+
+
+@pytest.mark.parametrize("settings", [dict(low_speed_timeout=1000), dict(timeout=1500)], ids=["too slow", "too long"])
+def test_a_connection_of_http_2_that_has_died_is_not_asked_again(made, backend, settings):
+    """Each batch would go to it, and none arrive, for as long as its other end acknowledges packets."""
+    with Nginx(http=HTTP2 % (made.server.path, made.server.key, backend.port), load_module=False) as front:
+        port = front.port["front"]
+        with Proxy(Behind(port)) as proxy, Program(
+                backend, endpoint="https://localhost:%d" % port, trusted_certificate=made.authority,
+                proxy="http://127.0.0.1:%d" % proxy.port, **settings) as sending:
+            sending.send(20)
+            assert sending.settle()["exported"] == 20
+            proxy.make_deaf()
+            sending.send(20)
+            assert sending.settle(seconds=20)["exported"] == 40
+    assert {attempt.headers["x-protocol"] for attempt in backend.attempts} == {"HTTP/2.0"}
