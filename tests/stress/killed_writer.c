@@ -3,11 +3,14 @@
  * Goal: a writer that is killed after any instruction of a span's life leaves books that balance,
  * and nothing locked.
  * Method: a child over shared memory is stepped by ptrace, one instruction at a time, through
- * start, tags and finish. Whatever it would leave behind, were it killed here, is the shared memory
- * as it is now: after each instruction a copy of that is taken over like a dead process's, and the
- * books of the copy are checked. With KILL in the environment the child is really killed, after
- * each instruction in turn, which takes a minute. */
+ * start, tags and finish: of a span that is exported, that a rule keeps or does not keep at its
+ * end, and that is over the limit at its start. Whatever it would leave behind, were it killed
+ * here, is the shared memory as it is now: after each instruction a copy of that is taken over like
+ * a dead process's, and the books of the copy are checked. With KILL in the environment the child
+ * is really killed, after each instruction in turn, which takes a minute. */
 #include "spans.h"
+
+#include <tracez/sampler.h>
 
 #include <signal.h>
 #include <stdio.h>
@@ -90,17 +93,60 @@ static void destroy_memory(const struct memory *memory)
 
 /* ---- The writer ------------------------------------------------------------------------------ */
 
-static void live(struct tracez_tracer *tracer)
+static void live_with(struct tracez_tracer *tracer, const struct tracez_sampler *sampler,
+                      enum tracez_status status)
 {
-    struct tracez_span span = tracez_span_start(tracer, TRACEZ_KIND_SERVER, "GET", NULL, NULL);
+    const struct tracez_span_options options = {
+        .kind = TRACEZ_KIND_SERVER, .name = {"GET", 3}, .sampler = sampler};
+    struct tracez_span span = tracez_span_start_with(tracer, &options, NULL);
 
     tracez_span_set_string(span, TRACEZ_KEY(URL_PATH), "/a/path");
     tracez_span_set_int(span, TRACEZ_KEY(HTTP_RESPONSE_STATUS_CODE), 200);
+    tracez_span_set_status(span, status, NULL);
     tracez_span_finish(span);
 }
 
+static void live(struct tracez_tracer *tracer)
+{
+    live_with(tracer, NULL, TRACEZ_STATUS_UNSET);
+}
+
+static void live_until_decided(struct tracez_tracer *tracer, enum tracez_status status)
+{
+    static const struct tracez_keep keep = {.errors = true};
+    struct tracez_sampler sampler;
+
+    if (tracez_sampler_keep(&keep, &sampler, NULL) == TRACEZ_OK) {
+        live_with(tracer, &sampler, status);
+    }
+}
+
+static void live_and_be_kept(struct tracez_tracer *tracer)
+{
+    live_until_decided(tracer, TRACEZ_STATUS_ERROR);
+}
+
+static void live_and_not_be_kept(struct tracez_tracer *tracer)
+{
+    live_until_decided(tracer, TRACEZ_STATUS_OK);
+}
+
+/* What the span that is stepped through goes through, and what it is counted as when it is over. */
+static const struct life {
+    void (*live)(struct tracez_tracer *tracer);
+    uint32_t max_spans_per_second; /* with those before, it is one too many */
+    uint64_t exported, not_kept, over_rate;
+} lives[] = {
+    {live, 0, 1, 0, 0},
+    {live_and_be_kept, 0, 1, 0, 0},
+    {live_and_not_be_kept, 0, 0, 1, 0},
+    {live, 1, 0, 0, 1},
+};
+
+#define LIVES ((int)(sizeof(lives) / sizeof(lives[0])))
+
 /* Stops before and after the span that is stepped through. */
-static pid_t start_writer(const struct memory *memory)
+static pid_t start_writer(const struct memory *memory, const struct life *life)
 {
     pid_t child = fork();
 
@@ -112,15 +158,18 @@ static pid_t start_writer(const struct memory *memory)
         return child;
     }
     struct tracez_tracer *tracer;
+    struct tracez_config config = memory->config;
+    config.max_spans_per_second = life->max_spans_per_second;
+    config.spans_burst = SPANS_BEFORE;
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0 ||
-        tracez_tracer_create(&memory->config, &tracer, NULL) != TRACEZ_OK) {
+        tracez_tracer_create(&config, &tracer, NULL) != TRACEZ_OK) {
         _exit(1);
     }
     for (int i = 0; i < SPANS_BEFORE; i++) {
         live(tracer);
     }
     kill(getpid(), SIGSTOP);
-    live(tracer);
+    life->live(tracer);
     kill(getpid(), SIGSTOP);
     _exit(0);
 }
@@ -151,7 +200,7 @@ static void count(const struct tracez_record *record, void *state)
 }
 
 /* Takes over what the writer left, adds a span of its own, and drains everything. */
-static void check_books(const struct memory *memory, size_t steps)
+static struct tracez_stats check_books(const struct memory *memory, size_t steps)
 {
     struct tracez_tracer *tracer = tracer_create(&memory->config);
     struct tracez_stats stats = {.struct_bytes = sizeof(stats)};
@@ -163,15 +212,27 @@ static void check_books(const struct memory *memory, size_t steps)
     }
     tracez_tracer_stats(tracer, &stats);
     uint64_t lost = stats.dropped[TRACEZ_DROP_WORKER_LOST];
+    uint64_t over_rate = stats.dropped[TRACEZ_DROP_RATE];
     ck_assert_msg(stats.live == 0 && stats.queued == 0 && stats.exported == drained &&
-                      stats.recorded == stats.exported + lost && lost <= 1 &&
+                      stats.recorded == stats.exported + stats.not_kept + over_rate + lost &&
+                      stats.finished == stats.exported + stats.not_kept && lost <= 1 &&
                       stats.exported >= SPANS_BEFORE + 1,
-                  "after %zu instructions: recorded %llu, exported %llu, drained %zu, lost %llu, "
-                  "live %llu, queued %llu",
+                  "after %zu instructions: recorded %llu, exported %llu, drained %zu, not kept "
+                  "%llu, over the rate %llu, lost %llu, finished %llu, live %llu, queued %llu",
                   steps, (unsigned long long)stats.recorded, (unsigned long long)stats.exported,
-                  drained, (unsigned long long)lost, (unsigned long long)stats.live,
-                  (unsigned long long)stats.queued);
+                  drained, (unsigned long long)stats.not_kept, (unsigned long long)over_rate,
+                  (unsigned long long)lost, (unsigned long long)stats.finished,
+                  (unsigned long long)stats.live, (unsigned long long)stats.queued);
     tracez_tracer_destroy(tracer);
+    return stats;
+}
+
+static void check_end(const struct life *life, const struct tracez_stats *stats)
+{
+    ck_assert_uint_eq(stats->exported, SPANS_BEFORE + 1 + life->exported);
+    ck_assert_uint_eq(stats->not_kept, life->not_kept);
+    ck_assert_uint_eq(stats->dropped[TRACEZ_DROP_RATE], life->over_rate);
+    ck_assert_uint_eq(stats->dropped[TRACEZ_DROP_WORKER_LOST], 0);
 }
 
 START_TEST(books_balance_wherever_a_writer_stops)
@@ -182,14 +243,17 @@ START_TEST(books_balance_wherever_a_writer_stops)
     create_memory(&memory);
     create_memory(&left_behind);
     format(&memory);
-    pid_t child = start_writer(&memory);
+    pid_t child = start_writer(&memory, &lives[_i]);
 
     do {
         steps++;
         copy(&left_behind, &memory);
-        check_books(&left_behind, steps);
+        (void)check_books(&left_behind, steps);
     } while (step(child) && steps < STEPS_MAX);
 
+    copy(&left_behind, &memory);
+    struct tracez_stats stats = check_books(&left_behind, steps);
+    check_end(&lives[_i], &stats);
     ck_assert_uint_gt(steps, 300);
     ck_assert_uint_lt(steps, STEPS_MAX);
     end(child);
@@ -208,12 +272,15 @@ START_TEST(books_balance_when_a_writer_is_killed_after_each_instruction)
 
     for (; !is_through; kill_after++) {
         format(&memory);
-        pid_t child = start_writer(&memory);
+        pid_t child = start_writer(&memory, &lives[_i]);
         for (size_t steps = 0; steps < kill_after && !is_through; steps++) {
             is_through = !step(child);
         }
         end(child);
-        check_books(&memory, kill_after);
+        struct tracez_stats stats = check_books(&memory, kill_after);
+        if (is_through) {
+            check_end(&lives[_i], &stats);
+        }
     }
     printf("figure: %zu instructions, a kill after each\n", kill_after);
     destroy_memory(&memory);
@@ -226,9 +293,10 @@ int main(void)
     TCase *steps = case_of(suite, "steps");
 
     if (getenv("KILL") != NULL) {
-        tcase_add_test(steps, books_balance_when_a_writer_is_killed_after_each_instruction);
+        tcase_add_loop_test(steps, books_balance_when_a_writer_is_killed_after_each_instruction, 0,
+                            LIVES);
     } else {
-        tcase_add_test(steps, books_balance_wherever_a_writer_stops);
+        tcase_add_loop_test(steps, books_balance_wherever_a_writer_stops, 0, LIVES);
     }
     return run_suite(suite);
 }
