@@ -155,7 +155,7 @@ def test_an_adaptive_rate_falls_while_spans_are_dropped_and_says_so(backend):
     """The backend is down at first, so that the buffer fills."""
     backend.stop()
 
-    with TracedNginx(ADAPTIVE, backend) as nginx:
+    with TracedNginx(ADAPTIVE, backend, exporter="retry 10ms 50ms;") as nginx:
         def is_sampled_less():
             client.get(nginx.port["shop"])
             return nginx.ledger()["not_recorded"] > 0
@@ -164,6 +164,13 @@ def test_an_adaptive_rate_falls_while_spans_are_dropped_and_says_so(backend):
             client.get(nginx.port["shop"])
         assert ledgers.drops(nginx.ledger()) == {"queue_full": 50}
         polling.until("a request that is not recorded", is_sampled_less, 30)
+        refused = nginx.ledger()["dropped"]["queue_full"]
+
+        def is_dropped():
+            client.get(nginx.port["shop"])
+            return nginx.ledger()["dropped"]["queue_full"] > refused
+
+        polling.until("a drop, so that the rate does not rise at the next look", is_dropped, 30)
         backend.start()
         nginx.settle()
 
