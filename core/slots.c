@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #define SLOT_SPINS 64
@@ -31,7 +32,12 @@ bool slot_pool_init(struct slot_pool *pool, struct tracez_tracer *tracer, uint32
     pool->memory_bytes = (size_t)slots_max * (SLOT_BYTES + pool->area_bytes);
     atomic_init(&pool->left_bytes, bytes_max);
     pool->memory = memory_reserve(pool->memory_bytes);
-    return pool->memory != NULL;
+    if (pool->memory == NULL) {
+        return false;
+    }
+    /* A huge page would bring along 2 MiB that nobody paid for. Refused only where none are. */
+    (void)madvise(pool->memory, pool->memory_bytes, MADV_NOHUGEPAGE);
+    return true;
 }
 
 void slot_pool_deinit(struct slot_pool *pool)

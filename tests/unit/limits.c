@@ -6,13 +6,15 @@
  * spans above the least one, and one at which they all meet. */
 #include "spans.h"
 
-#include "slots.h"
+#include "tracer.h"
 
 #include <tracez/keys.h>
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define SECOND UINT64_C(1000000000)
 #define SPANS_MAX 64
@@ -266,6 +268,37 @@ START_TEST(what_a_long_span_touched_is_paid_for_once)
 }
 END_TEST
 
+static size_t pages_in_use(const struct slot_pool *pool)
+{
+    size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    size_t count = (pool->memory_bytes + page_bytes - 1) / page_bytes;
+    unsigned char *pages = malloc(count);
+    size_t in_use = 0;
+
+    ck_assert_ptr_nonnull(pages);
+    ck_assert_int_eq(mincore(pool->memory, pool->memory_bytes, pages), 0);
+    for (size_t i = 0; i < count; i++) {
+        in_use += pages[i] & 1;
+    }
+    free(pages);
+    return in_use;
+}
+
+START_TEST(a_span_touches_no_more_than_it_pays_for_also_where_pages_are_huge)
+{
+    struct tracez_tracer *tracer = tracer_create_default();
+
+    ck_assert_uint_eq(pages_in_use(&tracer->slots), 0);
+    struct tracez_span span = start(tracer);
+    ck_assert_uint_eq(pages_in_use(&tracer->slots), 1);
+    make_long(span);
+    ck_assert_uint_le(pages_in_use(&tracer->slots), 3); /* and the value, on one or two */
+
+    tracez_span_finish(span);
+    tracez_tracer_destroy(tracer);
+}
+END_TEST
+
 START_TEST(without_a_limit_it_is_their_number_that_live_spans_end_at)
 {
     struct tracez_config config;
@@ -357,6 +390,7 @@ int main(void)
                    spans_beyond_the_memory_are_dropped_as_memory_limit_until_others_are_over);
     tcase_add_test(memory, a_span_that_may_not_grow_refuses_the_tag_and_goes_on);
     tcase_add_test(memory, what_a_long_span_touched_is_paid_for_once);
+    tcase_add_test(memory, a_span_touches_no_more_than_it_pays_for_also_where_pages_are_huge);
     tcase_add_test(memory, without_a_limit_it_is_their_number_that_live_spans_end_at);
     tcase_add_test(memory, the_least_memory_grows_with_what_is_asked_for);
     tcase_add_test(memory, threads_that_start_together_keep_the_limit_to_the_span);
