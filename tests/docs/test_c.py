@@ -24,12 +24,14 @@ HAS_PROFILING = any("profiling/" in folder for folder in INCLUDES)
 
 # What the fragments take for granted.
 AROUND = """
+#define _POSIX_C_SOURCE 200809L
 #include <tracez/curl.h>
 #include <tracez/exporter.h>
 #include <tracez/monitor.h>
 #include <tracez/preset.h>
 #include <tracez/sampler.h>
 %s
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 """
