@@ -247,10 +247,10 @@ def test_a_connection_of_http_2_that_has_died_is_not_asked_again(made, backend, 
         port = front.port["front"]
         with Proxy(Behind(port)) as proxy, Program(
                 backend, endpoint="https://localhost:%d" % port, trusted_certificate=made.authority,
-                proxy="http://127.0.0.1:%d" % proxy.port, **settings) as sending:
+                proxy="http://127.0.0.1:%d" % proxy.port, batch_size=5, **settings) as sending:
             sending.send(20)
             assert sending.settle()["exported"] == 20
-            proxy.make_deaf()
+            proxy.make_deaf()  # to several requests at once
             sending.send(20)
             assert sending.settle(seconds=20)["exported"] == 40
     assert {attempt.headers["x-protocol"] for attempt in backend.attempts} == {"HTTP/2.0"}

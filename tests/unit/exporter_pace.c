@@ -241,7 +241,7 @@ START_TEST(stop_in_mid_flight_counts_the_spans_of_each_exactly)
     backend_wait_requests(exporting.backend, 2);
     pass_errors(exporting.tracer, 3);
     spans_pass(exporting.tracer, 5);
-    ck_assert_int_eq(exporter_stop_timed(exporting.exporter, 300, false, &took_ms), TRACEZ_OK);
+    ck_assert_int_eq(exporter_stop_timed(exporting.exporter, 1000, false, &took_ms), TRACEZ_OK);
 
     struct tracez_collector_stats errors = books_of(&exporting, "errors");
     struct tracez_collector_stats requests = books_of(&exporting, "requests");
