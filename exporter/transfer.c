@@ -109,6 +109,7 @@ static bool set_numbers(CURL *easy, const struct transport *transport)
         {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1}, /* a proxy's answer is not the backend's */
         {CURLOPT_FOLLOWLOCATION, 0},
         {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
+        {CURLOPT_PROXY_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
         {CURLOPT_QUICK_EXIT, 1}, /* do not wait for a name lookup that hangs */
         {CURLOPT_TIMEOUT_MS, (long)config->timeout_ms},
         {CURLOPT_CONNECTTIMEOUT_MS, (long)config->connect_timeout_ms},

@@ -32,15 +32,17 @@ def good(made, backend):
 
 # ---- Who answers ---------------------------------------------------------------------------------
 
+TIMEOUT = "timeout|timed out"
+
 # How the handshake goes, and what last_error says of it.
 BAD = {
     "self-signed": (lambda made: secure(made.self_signed), "self-signed certificate"),
     "expired": (lambda made: secure(made.expired), "certificate has expired"),
     "not yet valid": (lambda made: secure(made.not_yet_valid), "certificate is not yet valid"),
     "of another host": (lambda made: secure(made.other_host), "127.0.0.1"),
-    "of a name with a line break": (lambda made: secure(made.line_breaking), "certificate subject name 'evil?name'"),
+    "of a name with a line break": (lambda made: secure(made.line_breaking), "certificate subject name 'evil\\?name'"),
     "of another authority": (lambda made: secure(made.of_another_authority), "unable to get local issuer"),
-    "a handshake that stalls": (lambda made: stalled, "SSL connection timeout"),
+    "a handshake that stalls": (lambda made: stalled, TIMEOUT),
     "no TLS": (lambda made: plain, "SSL"),
 }
 
@@ -49,12 +51,13 @@ BAD = {
 @pytest.mark.parametrize("sender", BOTH)
 def test_who_does_not_prove_who_he_is_gets_no_span_and_all_when_he_does(made, good, sender, greeting, error):
     good.greet = greeting(made)
-    with sender(good, trusted_certificate=made.authority, connect_timeout=500) as sending:
+    patience = 500 if error == TIMEOUT else 5000
+    with sender(good, trusted_certificate=made.authority, connect_timeout=patience) as sending:
         sending.send(20)
         polling.until("attempts fail", lambda: sending.exporter()["failed_attempts"] >= 2, 20)
         exporter = sending.exporter()
         assert (exporter["state"], good.attempts) == ("down", [])
-        assert error in exporter["last_error"]
+        assert re.search(error, exporter["last_error"])
 
         good.greet = secure(made.server)
         good.release()
