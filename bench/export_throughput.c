@@ -32,7 +32,7 @@
 #define ROUNDS_WARM_UP 3
 #define POST_ROUNDS_PART 20 /* a round of posts to so many rounds of encoding */
 #define BATCH_SPANS 512
-#define BATCH_BYTES_MAX (4 * 1024 * 1024)
+#define BATCH_BYTES_MAX (4UL * 1024 * 1024)
 #define POST_SPANS 32768
 #define BUFFER_SPANS 65536
 #define NS_PER_S 1e9
