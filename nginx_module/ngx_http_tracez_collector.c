@@ -258,9 +258,8 @@ ngx_http_tracez_collector_size(ngx_conf_t *cf, ngx_str_t *value,
     n = ngx_atoi(value->data, value->len);
 
     if (n < 1 || n > NGX_HTTP_TRACEZ_SPANS_MAX) {
-        return ngx_http_tracez_collector_refuse(cf, "size", value, "1 to "
-                            ngx_value(NGX_HTTP_TRACEZ_SPANS_MAX)
-                            " spans, as it counts spans, not bytes");
+        return ngx_http_tracez_collector_refuse(cf, "size", value,
+                   "1 to 16777216 spans, as it counts spans, not bytes");
     }
 
     config->spans_max = (uint32_t) n;
@@ -341,7 +340,7 @@ ngx_http_tracez_collector_parameter(ngx_conf_t *cf, ngx_str_t *arg,
     ngx_uint_t *seen, struct tracez_collector_config *config,
     struct tracez_collector_pace *pace)
 {
-    ngx_str_t                    *args, value;
+    ngx_str_t                    *args;
     ngx_uint_t                    bit;
     ngx_http_tracez_parameter_t  *parameter;
 
@@ -371,10 +370,10 @@ ngx_http_tracez_collector_parameter(ngx_conf_t *cf, ngx_str_t *arg,
 
     *seen |= bit;
 
-    value.data = arg->data + parameter->name.len;
-    value.len = arg->len - parameter->name.len;
+    arg->data += parameter->name.len;
+    arg->len -= parameter->name.len;
 
-    return parameter->set(cf, &value, config, pace);
+    return parameter->set(cf, arg, config, pace);
 }
 
 
