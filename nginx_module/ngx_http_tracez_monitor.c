@@ -131,12 +131,13 @@ ngx_http_tracez_monitor_refuse(ngx_conf_t *cf, ngx_str_t *value,
 
 static char *
 ngx_http_tracez_monitor_parameter(ngx_conf_t *cf,
-    struct tracez_monitor_config *config, ngx_str_t *value)
+    struct tracez_monitor_config *config, ngx_uint_t *seen, ngx_str_t *value)
 {
     u_char                                *p;
     uint32_t                               stored;
     ngx_int_t                              n;
     ngx_str_t                              text;
+    ngx_uint_t                             bit;
     ngx_http_tracez_monitor_parameter_t   *parameter;
 
     for (parameter = ngx_http_tracez_monitor_parameters;
@@ -152,6 +153,15 @@ ngx_http_tracez_monitor_parameter(ngx_conf_t *cf,
         return ngx_http_tracez_monitor_refuse(cf, value,
                               "interval=, drops= or pressure=, or \"off\"");
     }
+
+    bit = (ngx_uint_t) 1 << (parameter - ngx_http_tracez_monitor_parameters);
+
+    if (*seen & bit) {
+        return ngx_http_tracez_monitor_refuse(cf, value,
+                              "the only one of its kind");
+    }
+
+    *seen |= bit;
 
     text.data = value->data + parameter->name.len;
     text.len = value->len - parameter->name.len;
@@ -181,7 +191,7 @@ ngx_http_tracez_set_monitor(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     char        *rv;
     ngx_str_t   *value;
-    ngx_uint_t   i;
+    ngx_uint_t   i, seen;
 
     if (tmcf->has_monitor) {
         return "is duplicate";
@@ -196,8 +206,11 @@ ngx_http_tracez_set_monitor(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
+    seen = 0;
+
     for (i = 1; i < cf->args->nelts; i++) {
-        rv = ngx_http_tracez_monitor_parameter(cf, &tmcf->monitor, &value[i]);
+        rv = ngx_http_tracez_monitor_parameter(cf, &tmcf->monitor, &seen,
+                                               &value[i]);
 
         if (rv != NGX_CONF_OK) {
             return rv;

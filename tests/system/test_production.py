@@ -285,6 +285,7 @@ BAD_MONITORS = {
     "tracez_monitor pressure=0%;": PERCENT,
     "tracez_monitor pressure=101%;": PERCENT,
     "tracez_monitor pressure=%;": PERCENT,
+    "tracez_monitor drops=1 interval=1s drops=2;": 'tracez_monitor "drops=2" rejected: it must be the only one',
     "tracez_monitor drops=1; tracez_monitor off;": DUPLICATE,
 }
 
