@@ -23,8 +23,8 @@ set(prefix ${WORK}/prefix)
 
 file(GLOB_RECURSE headers RELATIVE ${prefix}/include ${prefix}/include/*)
 list(SORT headers)
-set(expected tracez/curl.h tracez/environment.h tracez/exporter.h tracez/http.h tracez/keys.h tracez/preset.h
-  tracez/reader.h tracez/sampler.h tracez/tracez.h)
+set(expected tracez/curl.h tracez/environment.h tracez/exporter.h tracez/http.h tracez/keys.h tracez/monitor.h
+  tracez/preset.h tracez/reader.h tracez/sampler.h tracez/tracez.h)
 if(MHD)
   list(APPEND expected tracez/mhd.h)
 endif()

@@ -6,6 +6,7 @@
 #include <tracez/exporter.h>
 #include <tracez/http.h>
 #include <tracez/keys.h>
+#include <tracez/monitor.h>
 #include <tracez/preset.h>
 #include <tracez/reader.h>
 #include <tracez/sampler.h>
