@@ -309,6 +309,23 @@ ngx_http_tracez_exporter_endpoint(ngx_conf_t *cf,
 }
 
 
+/* where OTLP goes, and with which secrets, as OpenTelemetry's variables say
+ * it, which alone make endpoints of these forms; tracez's own are for all */
+
+static void
+ngx_http_tracez_exporter_forget_otlp(struct tracez_exporter_config *config)
+{
+    if (config->endpoint_form != TRACEZ_ENDPOINT_COMPLETED) {
+        config->endpoint = NULL;
+        config->endpoint_form = TRACEZ_ENDPOINT_COMPLETED;
+    }
+
+    if (tracez_environment_text("TRACEZ_EXPORTER_HEADERS") == NULL) {
+        config->header_list = NULL;
+    }
+}
+
+
 static char *
 ngx_http_tracez_exporter_format(ngx_conf_t *cf,
     ngx_http_tracez_main_conf_t *tmcf, size_t offset)
@@ -325,6 +342,10 @@ ngx_http_tracez_exporter_format(ngx_conf_t *cf,
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "tracez_exporter: %s",
                            error.text);
         return NGX_CONF_ERROR;
+    }
+
+    if (tmcf->exporter_config.format != TRACEZ_FORMAT_OTLP) {
+        ngx_http_tracez_exporter_forget_otlp(&tmcf->exporter_config);
     }
 
     return NGX_CONF_OK;

@@ -8,6 +8,7 @@ import pytest
 
 import client
 import polling
+from backend import Backend
 from nginx import Nginx
 from spans import parse
 from traced import TracedNginx
@@ -91,7 +92,33 @@ def test_who_traces_nothing_is_told_nothing(backend):
         assert nginx.log_lines("tracez") == []
 
 
+@pytest.fixture
+def any_backend():
+    """One that takes spans in each format."""
+    opened = Backend().start()
+    yield opened
+    opened.stop()
+
+
 # ---- What is good -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("environment, endpoint, authorization", [
+    ({}, "http://localhost:9411/api/v2/spans", None),
+    ({"TRACEZ_EXPORTER_ENDPOINT": "{backend}", "TRACEZ_EXPORTER_HEADERS": "authorization=mine"},
+     "{backend}/api/v2/spans", "mine"),
+])
+def test_where_otlp_goes_is_not_where_the_directive_format_leads(any_backend, environment, endpoint, authorization):
+    """Neither its endpoint, which would refuse each batch, nor its secrets."""
+    backend = any_backend
+    environment = {name: value.format(backend=backend.url) for name, value in environment.items()}
+    with open_nginx(backend, {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=%s" % SECRET, **environment},
+                    directives="tracez_exporter { format zipkin; }") as nginx:
+        assert nginx.status()["exporter"]["endpoint"] == endpoint.format(backend=backend.url)
+        if authorization:
+            client.get(nginx.port["shop"])
+            assert nginx.settle()["exported"] == 1
+            assert backend.attempts[0].headers["authorization"] == authorization
+
 
 def test_where_to_and_who_come_from_the_environment(backend):
     with open_nginx(backend, {
