@@ -7,6 +7,7 @@
 
 #include "config.h"
 #include "refusal.h"
+#include "threads.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -259,7 +260,13 @@ enum tracez_result tracez_exporter_start(struct tracez_exporter *exporter,
     if (phase_of(&exporter->shared) != EXPORTER_IDLE) {
         return refuse(error, TRACEZ_BUSY, "exporter: started already");
     }
+    if (!threads_take(exporter->config.max_threads)) {
+        return refuse(error, TRACEZ_BUSY,
+                      "exporter: no thread: max_threads %u run in this process already",
+                      exporter->config.max_threads);
+    }
     if (!transport_open(&exporter->transport)) {
+        threads_give_back();
         return refuse(error, TRACEZ_NO_MEMORY,
                       "exporter: libcurl has no memory, or no descriptors");
     }
@@ -275,6 +282,7 @@ enum tracez_result tracez_exporter_start(struct tracez_exporter *exporter,
     if (status != 0) {
         set_phase(&exporter->shared, EXPORTER_IDLE);
         transport_close(&exporter->transport);
+        threads_give_back();
         return refuse(error, TRACEZ_SYSTEM, "exporter: no thread: %s", strerror(status));
     }
     return TRACEZ_OK;
@@ -330,6 +338,7 @@ enum tracez_result tracez_exporter_stop(struct tracez_exporter *exporter, uint32
     switch (stop_thread(exporter, deadline_ns, keep_rest)) {
     case EXPORTER_ENDED:
         pthread_join(exporter->thread, NULL); /* it has nothing left to do but return */
+        threads_give_back();
         set_phase(&exporter->shared, EXPORTER_IDLE);
         return TRACEZ_OK;
     case EXPORTER_STUCK:

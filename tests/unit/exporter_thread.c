@@ -67,6 +67,47 @@ START_TEST(where_no_thread_can_be_made_start_says_so_and_may_be_called_again)
 }
 END_TEST
 
+START_TEST(no_more_threads_are_made_than_the_limit_allows_and_spans_wait)
+{
+    struct exporting first = exporting_init(NULL, 0);
+    struct exporting second = exporting_init(NULL, 0);
+    struct tracez_error error = {0};
+    first.config.max_threads = 1;
+    second.config.max_threads = 1;
+    first.exporter = exporter_create(&first.config, first.tracer);
+    second.exporter = exporter_create(&second.config, second.tracer);
+    spans_pass(second.tracer, 3);
+
+    exporter_start(first.exporter);
+    ck_assert_int_eq(tracez_exporter_start(second.exporter, &error), TRACEZ_BUSY);
+    ck_assert_str_eq(error.text, "exporter: no thread: max_threads 1 run in this process already");
+    ck_assert_int_eq(tracez_exporter_stop(second.exporter, 0, false), TRACEZ_OK);
+    ck_assert_uint_eq(books(second.tracer).queued, 3);
+
+    ck_assert_uint_eq(exporting_end(&first).accepted, 0);
+    exporter_start(second.exporter);
+    ck_assert_uint_eq(exporting_end(&second).accepted, 3);
+}
+END_TEST
+
+START_TEST(a_start_that_failed_takes_no_thread_from_the_limit)
+{
+    struct exporting exporting = exporting_init(NULL, 0);
+    exporting.config.max_threads = 1;
+    exporting.exporter = exporter_create(&exporting.config, exporting.tracer);
+
+    no_more_threads = true;
+    ck_assert_int_eq(tracez_exporter_start(exporting.exporter, NULL), TRACEZ_SYSTEM);
+    no_more_threads = false;
+
+    for (int i = 0; i < 3; i++) {
+        exporter_start(exporting.exporter);
+        ck_assert_int_eq(tracez_exporter_stop(exporting.exporter, 5000, false), TRACEZ_OK);
+    }
+    exporting_end(&exporting);
+}
+END_TEST
+
 START_TEST(where_no_eventfd_can_be_made_create_says_so)
 {
     struct tracez_tracer *tracer = tracer_create_default();
@@ -339,6 +380,8 @@ int main(void)
     TCase *callers = case_of(suite, "callers");
 
     tcase_add_test(refusals, where_no_thread_can_be_made_start_says_so_and_may_be_called_again);
+    tcase_add_test(refusals, no_more_threads_are_made_than_the_limit_allows_and_spans_wait);
+    tcase_add_test(refusals, a_start_that_failed_takes_no_thread_from_the_limit);
     tcase_add_test(refusals, where_no_eventfd_can_be_made_create_says_so);
     tcase_add_test(refusals, a_second_start_is_refused_and_changes_nothing);
     tcase_add_test(refusals, one_that_is_refused_takes_no_wake_up_away_from_the_one_that_runs);

@@ -94,6 +94,8 @@ struct tracez_exporter_config {
     uint32_t retry_max_ms;
     uint32_t retry_max_elapsed_ms; /* give a batch up after: 0, for ever */
     uint32_t shutdown_timeout_ms;  /* stop flushes for at most: 5000 */
+    uint32_t max_threads;          /* exporters that may run in this process, this one included: 0,
+                                    * any number; beyond it start is BUSY */
 
     /* For each lane of the tracer an eventfd that the host shares between processes (borrowed); -1:
      * one of its own. */
