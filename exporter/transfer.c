@@ -7,6 +7,7 @@
 #include "retry_after.h"
 #include "transport.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,15 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *state)
     return size * count;
 }
 
+/* No program that the host executes inherits a connection: libcurl leaves that to us. */
+static int on_socket(void *state, curl_socket_t socket, curlsocktype purpose)
+{
+    (void)state;
+    (void)purpose;
+    fcntl(socket, F_SETFD, FD_CLOEXEC);
+    return CURL_SOCKOPT_OK;
+}
+
 /* ---- Options --------------------------------------------------------------------------------- */
 
 struct number_option {
@@ -158,6 +168,7 @@ bool transfer_open(struct transfer *transfer, const struct transport *transport)
         curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->detail) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_USERAGENT, user_agent) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transport->headers) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&

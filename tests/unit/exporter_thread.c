@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -289,6 +290,33 @@ START_TEST(sigprof_stays_open_in_the_thread_of_a_process_that_is_profiled)
 }
 END_TEST
 
+/* Descriptors that a program would hand on to those that it executes. */
+static unsigned inherited_descriptors(void)
+{
+    unsigned count = 0;
+
+    for (int fd = 0; fd < 1024; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        count += flags != -1 && (flags & FD_CLOEXEC) == 0;
+    }
+    return count;
+}
+
+START_TEST(no_program_that_the_host_executes_inherits_a_connection)
+{
+    struct exporting exporting = exporting_begin(STEPS({.action = BACKEND_HOLD}));
+    unsigned before = inherited_descriptors(); /* what libcurl wakes itself with, is among them */
+
+    exporting_flush_spans(&exporting, 3);
+    backend_wait_requests(exporting.backend, 1);
+
+    ck_assert_uint_eq(inherited_descriptors(), before);
+    backend_release(exporting.backend, 0);
+    wait_settled(exporting.tracer, 3);
+    exporting_end(&exporting);
+}
+END_TEST
+
 START_TEST(the_thread_may_run_anywhere_when_its_host_is_pinned)
 {
     struct exporting exporting = exporting_init(NULL, 0);
@@ -388,6 +416,7 @@ int main(void)
     tcase_add_test(refusals, in_a_forked_child_the_exporter_is_inert_and_the_parents_goes_on);
     tcase_add_test(guest, every_signal_is_blocked_in_the_thread_and_none_in_the_host);
     tcase_add_test(guest, sigprof_stays_open_in_the_thread_of_a_process_that_is_profiled);
+    tcase_add_test(guest, no_program_that_the_host_executes_inherits_a_connection);
     tcase_add_test(guest, the_thread_may_run_anywhere_when_its_host_is_pinned);
     tcase_add_test(guest, the_thread_is_gone_after_stop_and_there_again_after_the_next_start);
     tcase_add_test(callers, other_threads_may_call_while_the_exporter_starts_and_stops);
