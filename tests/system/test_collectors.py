@@ -2,6 +2,8 @@
 """Collectors with a pace of their own: each span waits in the first that wants it, leaves when that one's does, and is
 counted there."""
 
+import pytest
+
 import client
 import polling
 from backend import Stall
@@ -38,8 +40,9 @@ def statuses(attempts):
     return [span.tags["http.response.status_code"] for span in parse(attempts)]
 
 
-def test_errors_arrive_at_their_interval_while_requests_wait(backend):
-    with TracedNginx(HTTP, backend, interval=SLOW, workers=2) as nginx:
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_errors_arrive_at_their_interval_while_requests_wait(backend, lanes):
+    with TracedNginx(HTTP, backend, interval=SLOW, workers=2, exporter="lanes %d;" % lanes) as nginx:
         for _ in range(5):
             client.get(nginx.port["shop"], "/")
             client.get(nginx.port["cart"], "/")
@@ -128,6 +131,23 @@ def test_another_pace_keeps_the_buffer_and_another_size_empties_it(backend):
 
         assert nginx.settle()["exported"] == 2  # what was in the old buffer is not lost
         assert collectors(nginx)["errors"]["spans_max"] == 501
+
+
+def test_a_worker_that_is_killed_loses_no_span_of_any_of_them(backend):
+    with TracedNginx(HTTP, backend, interval=SLOW, workers=2) as nginx:
+        client.get(nginx.port["shop"], "/fails")
+        polling.until("a worker exports", lambda: backend.span_count() == 1 and nginx.exporting_worker())
+        for target in ("/", "/checkout", "/"):
+            client.get(nginx.port["shop"], target)
+        polling.until("they wait", lambda: nginx.ledger()["queued"] == 3)
+
+        nginx.kill(nginx.exporting_worker())
+        nginx.wait_for_workers()
+        client.get(nginx.port["cart"], "/fails")
+
+        ledger = nginx.settle()  # who takes over sends what waited there
+        assert (ledger["exported"], sum(ledger["dropped"].values())) == (5, 0)
+        assert sum(collector["exported"] for collector in collectors(nginx).values()) == 5
 
 
 def test_without_a_server_nothing_is_made(backend):
