@@ -20,7 +20,7 @@ typedef struct {
 
 
 static char *ngx_http_tracez_exporter_check(ngx_conf_t *cf,
-    ngx_http_tracez_main_conf_t *tmcf);
+    struct tracez_exporter_config *config);
 static char *ngx_http_tracez_exporter_setting(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_tracez_exporter_compression(ngx_conf_t *cf,
@@ -148,17 +148,21 @@ ngx_http_tracez_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     *cf = save;
 
-    return rv == NGX_CONF_OK ? ngx_http_tracez_exporter_check(cf, tmcf) : rv;
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return ngx_http_tracez_exporter_check(cf, &tmcf->exporter_config);
 }
 
 
 static char *
 ngx_http_tracez_exporter_check(ngx_conf_t *cf,
-    ngx_http_tracez_main_conf_t *tmcf)
+    struct tracez_exporter_config *config)
 {
     struct tracez_error  error;
 
-    if (tracez_exporter_check(&tmcf->exporter_config, &error) != TRACEZ_OK) {
+    if (tracez_exporter_check(config, &error) != TRACEZ_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "tracez_exporter: %s",
                            error.text);
         return NGX_CONF_ERROR;
@@ -175,6 +179,24 @@ ngx_http_tracez_exporter_is_half(struct tracez_exporter_config *config)
 {
     return (config->certificate.text == NULL)
            != (config->certificate_key.text == NULL);
+}
+
+
+/* Trying certificates takes a while, tens of milliseconds for a system's
+ * authorities: not at every line, only where they stand, and at the end. */
+
+static void
+ngx_http_tracez_exporter_forget_certificates(
+    struct tracez_exporter_config *config)
+{
+    static const struct tracez_text  none;
+
+    config->trusted_certificate = none;
+    config->certificate = none;
+    config->certificate_key = none;
+    config->trusted_certificate_file = NULL;
+    config->certificate_file = NULL;
+    config->certificate_key_file = NULL;
 }
 
 
@@ -215,11 +237,12 @@ ngx_http_tracez_exporter_setting(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_tracez_exporter_block_t  *block = conf;
 
-    char                         *rv;
-    ngx_str_t                    *value;
-    ngx_uint_t                    bit;
-    ngx_http_tracez_setting_t    *setting;
-    ngx_http_tracez_main_conf_t  *tmcf;
+    char                           *rv;
+    ngx_str_t                      *value;
+    ngx_uint_t                      bit;
+    ngx_http_tracez_setting_t      *setting;
+    ngx_http_tracez_main_conf_t    *tmcf;
+    struct tracez_exporter_config   config;
 
     tmcf = block->tmcf;
     value = cf->args->elts;
@@ -263,13 +286,19 @@ ngx_http_tracez_exporter_setting(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     rv = setting->set(cf, tmcf, setting->offset);
 
-    if (rv != NGX_CONF_OK
-        || ngx_http_tracez_exporter_is_half(&tmcf->exporter_config))
-    {
+    if (rv != NGX_CONF_OK) {
         return rv;
     }
 
-    return ngx_http_tracez_exporter_check(cf, tmcf);
+    config = tmcf->exporter_config;
+
+    if (setting->set != ngx_http_tracez_exporter_file
+        || ngx_http_tracez_exporter_is_half(&config))
+    {
+        ngx_http_tracez_exporter_forget_certificates(&config);
+    }
+
+    return ngx_http_tracez_exporter_check(cf, &config);
 }
 
 
