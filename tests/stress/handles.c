@@ -10,6 +10,8 @@
 #include "random.h"
 #include "spans.h"
 
+#include <tracez/sampler.h>
+
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -134,6 +136,41 @@ static void live_tagged(struct worker *worker)
     *old = own;
 }
 
+static const char *const reasons[THREADS] = {"0", "1", "2", "3", "4", "5", "6", "7"};
+
+/* Why a thread wants spans to be kept that itself has started. */
+static const char *reason_of(uint64_t id)
+{
+    return reasons[id >> 32];
+}
+
+/* As above, with a rule that decides at the end: half are asked for, early or late. */
+static void live_undecided(struct worker *worker)
+{
+    struct handed own = start_span(worker);
+    struct handed *old = &worker->kept[next_random(&worker->random) % KEPT];
+
+    tracez_span_keep(old->span, reason_of(old->id));
+    struct handed others = exchange(worker, own);
+    if (next_random(&worker->random) % 2 == 0) {
+        tracez_span_keep(others.span, reason_of(others.id));
+    }
+    end(worker, &others);
+    tracez_span_keep(others.span, reason_of(others.id));
+    *old = own;
+}
+
+static void *run_undecided(void *state)
+{
+    struct worker *worker = state;
+
+    while (worker->started < SPANS_EACH) {
+        live_undecided(worker);
+    }
+    atomic_fetch_sub(&worker->run->running, 1);
+    return NULL;
+}
+
 static void *run_counted(void *state)
 {
     struct worker *worker = state;
@@ -163,9 +200,12 @@ static void check_record(const struct tracez_record *record, void *state)
     struct run *run = state;
     struct tracez_entry id;
     struct tracez_entry late;
+    struct tracez_entry reason;
 
     if (!span_find_tag(record, "id", &id) ||
-        (span_find_tag(record, "late", &late) && late.integer != id.integer)) {
+        (span_find_tag(record, "late", &late) && late.integer != id.integer) ||
+        (span_find_tag(record, TRACEZ_KEY(TRACEZ_SAMPLING_REASON), &reason) &&
+         reason.string.text[0] != *reason_of((uint64_t)id.integer))) {
         atomic_fetch_add(&run->strays, 1);
     }
 }
@@ -186,11 +226,15 @@ static void *drain(void *state)
 
 static void run_threads(struct run *run, struct worker *workers, void *(*body)(void *))
 {
+    static const struct tracez_keep keep = {0}; /* what is asked for, and nothing else */
     struct tracez_config config;
     pthread_t drainer;
 
     tracez_config_init(&config);
     config.live_spans_max = LIVE_MAX;
+    if (body == run_undecided) {
+        ck_assert_int_eq(tracez_sampler_keep(&keep, &config.sampler, NULL), TRACEZ_OK);
+    }
     run->tracer = tracer_create(&config);
     run->running = THREADS;
     for (int i = 0; i < CELLS; i++) {
@@ -264,6 +308,19 @@ START_TEST(a_late_call_never_reaches_the_span_that_uses_the_slot_now)
 }
 END_TEST
 
+START_TEST(a_span_is_kept_for_those_who_asked_for_it_and_not_for_a_late_call)
+{
+    struct run run = {0};
+    struct worker workers[THREADS];
+
+    run_threads(&run, workers, run_undecided);
+
+    struct tracez_stats stats = assert_balanced(&run);
+    ck_assert_uint_gt(stats.misuse, 0);
+    tracez_tracer_destroy(run.tracer);
+}
+END_TEST
+
 /* ---- More threads than lines ----------------------------------------------------------------- */
 
 enum { CROWD = TRACEZ_WRITERS_MAX + 16, SPANS_OF_CROWD = 300 };
@@ -318,6 +375,7 @@ int main(void)
 
     tcase_add_test(threads, each_span_ends_once_and_every_other_call_is_counted_as_misuse);
     tcase_add_test(threads, a_late_call_never_reaches_the_span_that_uses_the_slot_now);
+    tcase_add_test(threads, a_span_is_kept_for_those_who_asked_for_it_and_not_for_a_late_call);
     tcase_add_test(threads, more_threads_at_once_than_there_are_lines_are_counted_exactly);
     return run_suite(suite);
 }

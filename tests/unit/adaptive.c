@@ -9,6 +9,7 @@
 #include <tracez/sampler.h>
 
 #include <math.h>
+#include <pthread.h>
 
 #define SECOND UINT64_C(1000000000)
 
@@ -251,6 +252,52 @@ START_TEST(a_clock_that_goes_back_changes_nothing)
 }
 END_TEST
 
+/* ---- Threads --------------------------------------------------------------------------------- */
+
+#define THREADS 4
+#define SPANS_EACH 20000
+
+static void *pass_many(void *tracer)
+{
+    spans_pass(tracer, SPANS_EACH);
+    return NULL;
+}
+
+START_TEST(threads_that_look_in_turn_leave_a_rate_within_its_bounds_and_exact_books)
+{
+    struct tracez_adaptive_config adaptive_config;
+    struct tracez_adaptive *adaptive;
+    struct tracez_config config;
+    pthread_t threads[THREADS];
+
+    tracez_adaptive_config_init(&adaptive_config);
+    adaptive_config.interval_ms = 10;
+    ck_assert_int_eq(tracez_adaptive_create(&adaptive_config, &adaptive, NULL), TRACEZ_OK);
+    tracez_config_init(&config);
+    config.spans_max = 100;
+    config.sampler = tracez_sampler_adaptive(adaptive);
+    struct tracez_tracer *tracer = tracer_create(&config);
+    uint64_t began_ns = tracez_tracer_now_ns(tracer);
+    for (int i = 0; i < THREADS; i++) {
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, pass_many, tracer), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+    }
+    while (tracez_tracer_now_ns(tracer) - began_ns < SECOND / 10) {
+        span_pass(tracer, "asked"); /* until somebody looked */
+    }
+    struct tracez_stats stats = books(tracer);
+
+    ck_assert(tracez_adaptive_rate(adaptive) < 1 && tracez_adaptive_rate(adaptive) >= 0.01);
+    ck_assert_uint_ge(stats.started, THREADS * SPANS_EACH);
+    ck_assert_uint_eq(stats.queued + stats.dropped[TRACEZ_DROP_QUEUE_FULL], stats.recorded);
+    ck_assert_uint_eq(stats.live, 0);
+    tracez_tracer_destroy(tracer);
+    tracez_adaptive_destroy(adaptive);
+}
+END_TEST
+
 /* ---- Half an hour ---------------------------------------------------------------------------- */
 
 #define LOAD 1000 /* spans a second */
@@ -309,6 +356,7 @@ int main(void)
     Suite *suite = suite_create("adaptive");
     TCase *refusals = case_of(suite, "refused");
     TCase *steps = case_of(suite, "steps");
+    TCase *threads = case_of(suite, "threads");
     TCase *long_run = case_of(suite, "half an hour");
 
     tcase_add_test(refusals, a_bad_value_is_refused_by_a_text_that_names_it_and_its_range);
@@ -320,6 +368,8 @@ int main(void)
     tcase_add_loop_test(steps, each_idle_interval_counts_however_many_there_were, 0, 7);
     tcase_add_test(steps, the_rate_stays_over_its_floor_and_spans_name_strategy_and_rate);
     tcase_add_test(steps, a_clock_that_goes_back_changes_nothing);
+    tcase_add_test(threads,
+                   threads_that_look_in_turn_leave_a_rate_within_its_bounds_and_exact_books);
     tcase_add_loop_test(long_run,
                         ten_times_what_is_drained_for_half_an_hour_loses_little_and_soon_nothing, 0,
                         sizeof(buffers) / sizeof(buffers[0]));
