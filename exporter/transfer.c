@@ -17,6 +17,7 @@
 #define KEPT_CAPACITY_MIN 1024
 #define NAME_KEPT_S 1      /* connections are kept: who needs a new one has reason to ask again */
 #define LOW_SPEED_BYTES 64 /* a second */
+#define HTTP_PROXY_PASSWORD 407
 
 /* ---- Responses ------------------------------------------------------------------------------- */
 
@@ -175,6 +176,7 @@ bool transfer_open(struct transfer *transfer, const struct transport *transport)
         curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK) {
         transfer->easy = easy;
+        transfer->is_relayed = transport->proxy.url != NULL && !transport->endpoint.is_https;
         return true;
     }
     curl_easy_cleanup(easy);
@@ -205,8 +207,12 @@ bool transfer_begin(struct transfer *transfer, struct tracez_text body)
 
 /* ---- Results --------------------------------------------------------------------------------- */
 
-static enum transport_ending ending_of(CURLcode code, long status)
+static enum transport_ending ending_of(const struct transfer *transfer, CURLcode code, long status)
 {
+    /* The backend has not seen the request yet. */
+    if (transfer->is_relayed && status == HTTP_PROXY_PASSWORD) {
+        return TRANSPORT_UNANSWERED;
+    }
     /* A refusal stands however its response ended: many a backend closes before it has read all. */
     if (code == CURLE_OK || status >= 300) {
         return TRANSPORT_ANSWERED;
@@ -278,6 +284,7 @@ static void describe(const struct transfer *transfer, CURLcode code,
         text = strerror_r((int)os_error, system_text, sizeof(system_text));
     }
     curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+    proxy_status = result->status == HTTP_PROXY_PASSWORD ? HTTP_PROXY_PASSWORD : proxy_status;
     if (proxy_status >= 300) {
         snprintf(result->text, sizeof(result->text), "the proxy answered HTTP %ld", proxy_status);
         return;
@@ -303,7 +310,7 @@ void transfer_read(const struct transfer *transfer, CURLcode code, struct transp
     curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connections);
     *result = (struct transport_result){
         .request = transfer->request,
-        .ending = ending_of(code, status),
+        .ending = ending_of(transfer, code, status),
         .status = (int)status,
         .retry_after_s = transfer->retry_after_s,
         .body = {transfer->kept, transfer->kept_bytes},

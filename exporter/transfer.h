@@ -25,6 +25,7 @@ struct transfer {
     size_t sent_bytes;            /* of the request's body */
     uint64_t answers_before;      /* that its transport had when it began */
     char detail[CURL_ERROR_SIZE]; /* what libcurl says of a failure */
+    bool is_relayed;              /* by a proxy that sees requests and answers, not a tunnel */
     bool is_head_whole;
     int64_t retry_after_s; /* RETRY_AFTER_NONE: it did not say */
     bool is_cut;           /* not all of it was kept, or it was aborted */

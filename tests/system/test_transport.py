@@ -134,6 +134,18 @@ def test_a_proxy_that_refuses_is_not_the_backends_answer(made, backend):
             assert sending.settle()["exported"] == 20
 
 
+def test_a_proxy_without_a_tunnel_that_wants_a_password_is_not_the_backends_answer_either(backend):
+    """The proxy is the backend itself: it answers for whomever it is asked."""
+    backend.script(otherwise=Answer(407))
+    with Program(backend, endpoint="http://%s:4318" % FAR, proxy=backend.url) as sending:
+        sending.send(20)
+        polling.until("attempts fail", lambda: sending.exporter()["failed_attempts"] >= 2, 20)
+        assert sending.exporter()["last_error"] == "the proxy answered HTTP 407"
+        backend.script()
+
+        assert sending.settle()["exported"] == 20
+
+
 # ---- Time ----------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("settings", [dict(low_speed_timeout=1000), dict(timeout=1500)], ids=["too slow", "too long"])
