@@ -124,7 +124,8 @@ static enum tracez_result take(struct tracez_text *pem, struct tracez_text text,
         return refuse(error, TRACEZ_NO_MEMORY, "certificate: no memory");
     }
     memcpy(copy, text.text, text.bytes);
-    *pem = (struct tracez_text){copy, text.bytes};
+    pem->text = copy;
+    pem->bytes = text.bytes;
     return TRACEZ_OK;
 }
 

@@ -190,11 +190,10 @@ END_TEST
 START_TEST(trying_them_leaves_no_descriptor_open)
 {
     struct tracez_exporter_config good = defaults();
-    struct tracez_exporter_config bad = defaults();
     good.trusted_certificate_file = path_of_ca;
     good.certificate_file = path_of_certificate;
     good.certificate_key_file = path_of_key;
-    bad = good;
+    struct tracez_exporter_config bad = good;
     bad.certificate_key_file = path_of_other_key;
     assert_taken(&good); /* what a library opens once, it may keep */
     int before = open_descriptors();
