@@ -324,10 +324,13 @@ void transfer_read(const struct transfer *transfer, CURLcode code, struct transp
 void transfer_hang_up(const struct transfer *transfer)
 {
     curl_socket_t socket = CURL_SOCKET_BAD;
+    curl_off_t connected_us = 0;
 
-    /* libcurl finds it shut when it looks for one to use, and closes it. */
+    /* Where it did not get that far, libcurl names the connection of the request before. */
+    curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &connected_us);
     curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &socket);
-    if (socket != CURL_SOCKET_BAD) {
+    if (connected_us > 0 && socket != CURL_SOCKET_BAD) {
+        /* libcurl finds it shut when it looks for one to use, and closes it. */
         shutdown(socket, SHUT_RDWR);
     }
 }

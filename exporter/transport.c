@@ -214,14 +214,16 @@ void transport_wake(struct transport *transport)
     }
 }
 
-/* Over HTTP/2 a request that took too long leaves its connection open for others. One through which
- * nothing has come back since is dead, and would be asked again and again. */
+/* Over HTTP/2, which TLS leads to, a request that took too long leaves its connection open for
+ * others. One through which nothing has come back since is dead, and would be asked again and
+ * again. */
 static void mind_connection(struct transport *transport, const struct transfer *transfer,
                             CURLcode code, enum transport_ending ending)
 {
     if (ending == TRANSPORT_ANSWERED) {
         transport->answers++;
-    } else if (code == CURLE_OPERATION_TIMEDOUT && transport->answers == transfer->answers_before) {
+    } else if (code == CURLE_OPERATION_TIMEDOUT && transport->endpoint.is_https &&
+               transport->answers == transfer->answers_before) {
         transfer_hang_up(transfer);
     }
 }
