@@ -325,7 +325,7 @@ def test_the_monitor_reports_every_interval_at_the_level_info(backend):
 
 
 def test_drops_are_warned_of_once_and_told_to_be_over(backend):
-    lines = "tracez_monitor interval=2s drops=5; tracez_limit spans=1 burst=1;"
+    lines = "tracez_monitor interval=1s drops=5; tracez_limit spans=1 burst=1;"
     warned, over = r"\[warn\].* tracez: \d+ spans dropped \(rate \d+\) in \d+ s, more than 5$", r"no more than 5 any more"
     with open_nginx(backend, lines) as nginx:
         polling.until("the first look", lambda: nginx.log_lines(REPORT))

@@ -53,7 +53,9 @@ START_TEST(a_forked_child_has_none_of_its_parents)
 
     pid_t child = fork();
     if (child == 0) {
-        _exit(threads_take(1) && !threads_take(1) ? 0 : 1);
+        bool is_given = threads_take(1);
+        bool is_given_again = threads_take(1);
+        _exit(is_given && !is_given_again ? 0 : 1);
     }
 
     ck_assert_int_eq(waitpid(child, &status, 0), child);
