@@ -188,7 +188,7 @@ END_TEST
 
 START_TEST(each_idle_interval_counts_however_many_there_were)
 {
-    static const uint64_t idle[] = {1, 2, 3, 7, 1000, 999999, 1u << 20};
+    static const uint64_t idle[] = {1, 2, 3, 7, 1000, 999999, 1U << 20};
     struct tracez_adaptive_config config;
     struct simulation simulation;
 

@@ -577,7 +577,7 @@ struct tracez_stats {
     uint64_t dropped[TRACEZ_DROP_COUNT];
     uint64_t finished;     /* recorded spans that ended, whatever became of them then */
     uint64_t misuse;       /* calls on spans that were over */
-    uint64_t tags_set;     /* that finished spans had */
+    uint64_t tags_set;     /* that finished spans had, but for discarded ones */
     uint64_t tags_refused; /* tags, events and links beyond their bounds */
 };
 
