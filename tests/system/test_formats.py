@@ -4,6 +4,7 @@ Schema. A whole span is compared; then every pair of bytes that nginx lets into 
 
 import json
 import pathlib
+import re
 
 import jsonschema
 import pytest
@@ -16,7 +17,8 @@ from test_hostile import REFUSED_IN_HEADERS, numbered, pairs_with, request, send
 from traced import TracedNginx
 from traceparents import Traceparent
 
-SCHEMA = json.loads((pathlib.Path(__file__).parents[2] / "docs/tracez-spans.schema.json").read_text())
+DOCS = pathlib.Path(__file__).parents[2] / "docs"
+SCHEMA = json.loads((DOCS / "tracez-spans.schema.json").read_text())
 
 HTTP = """
     tracez on;
@@ -110,6 +112,16 @@ def test_the_schema_refuses_what_is_not_as_it_says(changes):
     plain_spans(batch(PLAIN_SPAN))
     with pytest.raises(jsonschema.ValidationError):
         plain_spans(batch(PLAIN_SPAN, **changes))
+
+
+def test_the_examples_of_the_docs_are_good_batches(readers):
+    sections = (DOCS / "exporter.md").read_text().split("\n### ")[1:]
+    examples = [(section.split("\n")[0], found.group(1)) for section in sections
+                for found in [re.search("```json\n(.*?)```", section, re.DOTALL)] if found]
+
+    assert [format_ for format_, _ in examples] == list(PATHS)
+    for format_, text in examples:
+        assert getattr(readers, format_)(text.encode()) == [("5b8efff798038103d269b633813fc60c", None)]
 
 
 def traced(backend, format_, **settings):
