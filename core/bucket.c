@@ -19,24 +19,27 @@ struct bucket_rate bucket_rate_of(double per_second, double burst)
     return rate;
 }
 
-bool bucket_take(struct bucket *bucket, const struct bucket_rate *rate, uint64_t now_ns)
+bool bucket_take(struct bucket *bucket, const struct bucket_rate *rate, const struct clock *clock)
 {
-    uint64_t now = now_ns * TICKS_PER_NS;
-    uint64_t empty = now + rate->burst_ticks;
-    /* Relaxed, here and below: the word stands for itself. */
-    uint64_t full_at = atomic_load_explicit(&bucket->full_at, memory_order_relaxed);
+    /* Acquire, here and below: the clock is read after the word. Else relaxed: it stands for
+     * itself. */
+    uint64_t full_at = atomic_load_explicit(&bucket->full_at, memory_order_acquire);
+    uint64_t empty;
     uint64_t next;
 
     do {
+        uint64_t now = clock_monotonic_ns(clock) * TICKS_PER_NS;
+
+        empty = now + rate->burst_ticks;
         next = (full_at > now ? full_at : now) + rate->token_ticks;
-        /* Who read the clock a moment before others finds it a little too far ahead. More than a
-         * second was nobody who counts as we do. */
+        /* Clocks of two processors may differ a little. More than a second was nobody who counts
+         * as we do. */
         if (full_at > empty + TICKS_PER_SECOND) {
             next = empty;
         } else if (next > empty) {
             return false;
         }
     } while (!atomic_compare_exchange_weak_explicit(&bucket->full_at, &full_at, next,
-                                                    memory_order_relaxed, memory_order_relaxed));
+                                                    memory_order_acquire, memory_order_acquire));
     return full_at <= empty + TICKS_PER_SECOND;
 }

@@ -10,12 +10,16 @@
  *
  * The word may lie in shared memory; rate and burst are what each process believes them to be, and
  * may differ for as long as a configuration takes over from another. A moment that is too far ahead
- * for that rate, by another configuration's or by anybody's garbage, is an empty bucket.
+ * for that rate, by another configuration's or by anybody's garbage, is an empty bucket. The clock
+ * is read after the word, each time that is looked at: who was put to sleep in between would take
+ * what others wrote meanwhile for garbage, and fill the bucket up.
  *
- * Progress: lock-free. Cost: one load and one compare-and-swap where there is a token, one load
- * where there is none. */
+ * Progress: lock-free. Cost: the clock, one load and one compare-and-swap where there is a token,
+ * the clock and one load where there is none. */
 #ifndef TRACEZ_CORE_BUCKET_H
 #define TRACEZ_CORE_BUCKET_H
+
+#include "clock.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -39,7 +43,7 @@ struct bucket_rate {
  * the rate. */
 struct bucket_rate bucket_rate_of(double per_second, double burst);
 
-/* Takes a token; false: there is none. now_ns is of the monotonic clock. Any thread. */
-bool bucket_take(struct bucket *bucket, const struct bucket_rate *rate, uint64_t now_ns);
+/* Takes a token; false: there is none. Any thread. */
+bool bucket_take(struct bucket *bucket, const struct bucket_rate *rate, const struct clock *clock);
 
 #endif

@@ -6,6 +6,7 @@
 #include "bucket.h"
 #include "result.h"
 #include "sampler.h"
+#include "tracer.h"
 
 _Static_assert(sizeof(struct bucket) == sizeof(uint64_t), "a bucket is one word");
 
@@ -31,7 +32,7 @@ bool rate_limit_take(const struct tracez_rate_limit *limit, const struct tracez_
 {
     const struct bucket_rate rate = bucket_rate_of(limit->per_second, limit->burst);
 
-    return bucket_take((struct bucket *)(void *)limit->bucket, &rate, tracez_tracer_now_ns(tracer));
+    return bucket_take((struct bucket *)(void *)limit->bucket, &rate, &tracer->clock);
 }
 
 static void decide_rate_limited(const struct tracez_sampler *sampler,

@@ -200,8 +200,7 @@ static inline void fill_slot(struct slot *slot, const struct tracez_span_options
 /* All processes that share the ledger share its bucket. */
 static __attribute__((noinline)) bool is_over_rate(struct tracez_tracer *tracer)
 {
-    return !bucket_take(&tracer->ledger->spans, &tracer->spans_rate,
-                        clock_monotonic_ns(&tracer->clock));
+    return !bucket_take(&tracer->ledger->spans, &tracer->spans_rate, &tracer->clock);
 }
 
 static __attribute__((noinline)) struct tracez_span drop_start(struct ledger_writer writer,

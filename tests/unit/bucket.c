@@ -14,11 +14,24 @@
 #define START (1000 * SECOND)
 #define TAKERS 4
 
+static uint64_t read_number(void *state)
+{
+    return *(const uint64_t *)state;
+}
+
+/* At this time. */
+static bool take(struct bucket *bucket, const struct bucket_rate *rate, uint64_t now_ns)
+{
+    const struct clock clock = {.source = {.monotonic_ns = read_number, .state = &now_ns}};
+
+    return bucket_take(bucket, rate, &clock);
+}
+
 static uint64_t take_all(struct bucket *bucket, const struct bucket_rate *rate, uint64_t now_ns)
 {
     uint64_t taken = 0;
 
-    while (bucket_take(bucket, rate, now_ns)) {
+    while (take(bucket, rate, now_ns)) {
         taken++;
     }
     return taken;
@@ -57,8 +70,8 @@ START_TEST(a_burst_is_one_token_at_least)
     struct bucket_rate rate = bucket_rate_of(0.1, 0);
 
     ck_assert_uint_eq(take_all(&bucket, &rate, START), 1);
-    ck_assert(!bucket_take(&bucket, &rate, START + 10 * SECOND - 1));
-    ck_assert(bucket_take(&bucket, &rate, START + 10 * SECOND));
+    ck_assert(!take(&bucket, &rate, START + 10 * SECOND - 1));
+    ck_assert(take(&bucket, &rate, START + 10 * SECOND));
 }
 END_TEST
 
@@ -69,7 +82,7 @@ START_TEST(an_empty_bucket_gets_its_next_token_when_that_is_due_and_not_before)
 
     take_all(&bucket, &rate, START);
 
-    ck_assert(!bucket_take(&bucket, &rate, START + SECOND / 100 - 1));
+    ck_assert(!take(&bucket, &rate, START + SECOND / 100 - 1));
     ck_assert_uint_eq(take_all(&bucket, &rate, START + SECOND / 100), 1);
 }
 END_TEST
@@ -95,7 +108,7 @@ START_TEST(who_asks_for_ever_gets_the_rate_and_one_burst)
     uint64_t taken = 0;
 
     for (uint64_t now_ns = 0; now_ns < 30 * SECOND; now_ns += step_ns) {
-        taken += bucket_take(&bucket, &rate, START + now_ns) ? 1 : 0;
+        taken += take(&bucket, &rate, START + now_ns) ? 1 : 0;
     }
 
     ck_assert_uint_ge(taken, (30 + 2) * per_second - 1);
@@ -113,8 +126,8 @@ START_TEST(the_greatest_and_the_smallest_rate_are_kept)
     take_all(&quick, &quick_rate, START);
     ck_assert_uint_eq(take_all(&quick, &quick_rate, START + 10), 10);
     take_all(&slow, &slow_rate, START);
-    ck_assert(!bucket_take(&slow, &slow_rate, START + 999 * SECOND));
-    ck_assert(bucket_take(&slow, &slow_rate, START + 1000 * SECOND));
+    ck_assert(!take(&slow, &slow_rate, START + 999 * SECOND));
+    ck_assert(take(&slow, &slow_rate, START + 1000 * SECOND));
 }
 END_TEST
 
@@ -124,7 +137,7 @@ START_TEST(a_burst_that_would_take_longer_than_time_is_one_of_years)
     struct bucket_rate rate = bucket_rate_of(BUCKET_RATE_MIN, 1e300);
 
     for (int i = 0; i < 1000; i++) {
-        ck_assert(bucket_take(&bucket, &rate, START));
+        ck_assert(take(&bucket, &rate, START));
     }
 }
 END_TEST
@@ -136,9 +149,38 @@ START_TEST(who_read_the_clock_before_others_gets_no_more_than_they)
 
     take_all(&bucket, &rate, START);
 
-    ck_assert(!bucket_take(&bucket, &rate, START - SECOND / 2));
-    ck_assert(!bucket_take(&bucket, &rate, START));
+    ck_assert(!take(&bucket, &rate, START - SECOND / 2));
+    ck_assert(!take(&bucket, &rate, START));
     ck_assert_uint_eq(take_all(&bucket, &rate, START + SECOND / 10), 10);
+}
+END_TEST
+
+struct sleeper {
+    struct bucket bucket;
+    struct bucket_rate rate;
+    bool has_slept;
+};
+
+/* Tells the time, and falls asleep for five seconds, in which others take all there is. */
+static uint64_t read_and_sleep(void *state)
+{
+    struct sleeper *sleeper = state;
+
+    if (sleeper->has_slept) {
+        return START + 5 * SECOND;
+    }
+    sleeper->has_slept = true;
+    take_all(&sleeper->bucket, &sleeper->rate, START + 5 * SECOND);
+    return START;
+}
+
+START_TEST(who_slept_with_the_time_in_its_hand_gets_nothing_and_gives_nothing_back)
+{
+    struct sleeper sleeper = {.rate = bucket_rate_of(100, 10)};
+    const struct clock clock = {.source = {.monotonic_ns = read_and_sleep, .state = &sleeper}};
+
+    ck_assert(!bucket_take(&sleeper.bucket, &sleeper.rate, &clock));
+    ck_assert_uint_eq(take_all(&sleeper.bucket, &sleeper.rate, START + 5 * SECOND), 0);
 }
 END_TEST
 
@@ -150,7 +192,7 @@ START_TEST(a_slow_rates_bucket_that_a_quick_rate_takes_over_is_empty_and_fills)
 
     take_all(&bucket, &before, START); /* full again in more than a day */
 
-    ck_assert(!bucket_take(&bucket, &after, START));
+    ck_assert(!take(&bucket, &after, START));
     ck_assert_uint_eq(take_all(&bucket, &after, START + SECOND / 100), 1);
     ck_assert_uint_eq(take_all(&bucket, &after, START + SECOND), 10);
 }
@@ -161,7 +203,7 @@ START_TEST(garbage_is_an_empty_bucket_and_fills)
     struct bucket bucket = {UINT64_MAX};
     struct bucket_rate rate = bucket_rate_of(100, 10);
 
-    ck_assert(!bucket_take(&bucket, &rate, START));
+    ck_assert(!take(&bucket, &rate, START));
     ck_assert_uint_eq(take_all(&bucket, &rate, START + SECOND / 20), 5);
 }
 END_TEST
@@ -217,6 +259,7 @@ int main(void)
     tcase_add_test(tokens, the_greatest_and_the_smallest_rate_are_kept);
     tcase_add_test(tokens, a_burst_that_would_take_longer_than_time_is_one_of_years);
     tcase_add_test(others, who_read_the_clock_before_others_gets_no_more_than_they);
+    tcase_add_test(others, who_slept_with_the_time_in_its_hand_gets_nothing_and_gives_nothing_back);
     tcase_add_test(others, a_slow_rates_bucket_that_a_quick_rate_takes_over_is_empty_and_fills);
     tcase_add_test(others, garbage_is_an_empty_bucket_and_fills);
     tcase_add_test(others, no_token_is_given_out_twice_or_lost_among_threads);
