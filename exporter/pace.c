@@ -53,6 +53,10 @@ enum tracez_result paces_check(const struct tracez_exporter_config *config,
         return refuse(error, TRACEZ_INVALID, "pace_count %zu rejected: 0 to %d", config->pace_count,
                       TRACEZ_COLLECTORS_MAX);
     }
+    if (config->pace_count > 0 && config->paces == NULL) {
+        return refuse(error, TRACEZ_INVALID, "paces rejected: pace_count is %zu, and there is none",
+                      config->pace_count);
+    }
     for (size_t i = 0; i < config->pace_count && result == TRACEZ_OK; i++) {
         const struct tracez_collector_pace *pace = &config->paces[i];
 

@@ -103,6 +103,9 @@ START_TEST(two_paces_of_one_collector_are_refused_and_so_are_more_than_there_are
     ck_assert_str_eq(error.text, "pace_count 17 rejected: 0 to 16");
     config.pace_count = 2;
     ck_assert_int_eq(tracez_exporter_check(&config, &error), TRACEZ_OK);
+    config.paces = NULL;
+    ck_assert_int_eq(tracez_exporter_check(&config, &error), TRACEZ_INVALID);
+    ck_assert_str_eq(error.text, "paces rejected: pace_count is 2, and there is none");
 }
 END_TEST
 
