@@ -266,13 +266,35 @@ char *ngx_http_tracez_set_propagation(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_tracez_set_tag(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_tracez_set_redact(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+ngx_int_t ngx_http_tracez_compile_variable(ngx_conf_t *cf, ngx_str_t *text,
+    ngx_http_tracez_value_t *value);
 ngx_int_t ngx_http_tracez_parse_rate(ngx_str_t *text, double *rate);
 ngx_int_t ngx_http_tracez_merge_tags(ngx_conf_t *cf, ngx_array_t **tags,
     ngx_array_t *above);
 
-/* the exporter's block */
+/* the exporter's block, and its lines */
+
+typedef char *(*ngx_http_tracez_setting_pt)(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset);
+
+typedef struct {
+    ngx_str_t                       name;
+    ngx_uint_t                      nargs;
+    ngx_http_tracez_setting_pt      set;
+    size_t                          offset;     /* in the exporter's config */
+} ngx_http_tracez_setting_t;
+
+#define ngx_http_tracez_offset(member)                                        \
+    offsetof(struct tracez_exporter_config, member)
+
 char *ngx_http_tracez_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+ngx_http_tracez_setting_t *ngx_http_tracez_exporter_find(ngx_str_t *name,
+    ngx_uint_t *row);
+char *ngx_http_tracez_exporter_file(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset);
+char *ngx_http_tracez_exporter_header(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, size_t offset);
 
 /* the environment: defaults of all levels, and what was wrong with it */
 ngx_int_t ngx_http_tracez_read_environment(ngx_conf_t *cf,
