@@ -83,18 +83,26 @@ ngx_http_tracez_exporter_is_half(struct tracez_exporter_config *config)
 /* Trying certificates takes a while, tens of milliseconds for a system's
  * authorities: not at every line, only where they stand, and at the end. */
 
-static void
-ngx_http_tracez_exporter_forget_certificates(
-    struct tracez_exporter_config *config)
+static char *
+ngx_http_tracez_exporter_check_line(ngx_conf_t *cf,
+    ngx_http_tracez_main_conf_t *tmcf, ngx_http_tracez_setting_t *setting)
 {
-    static const struct tracez_text  none;
+    struct tracez_exporter_config  config;
 
-    config->trusted_certificate = none;
-    config->certificate = none;
-    config->certificate_key = none;
-    config->trusted_certificate_file = NULL;
-    config->certificate_file = NULL;
-    config->certificate_key_file = NULL;
+    config = tmcf->exporter_config;
+
+    if (setting->set != ngx_http_tracez_exporter_file
+        || ngx_http_tracez_exporter_is_half(&config))
+    {
+        config.trusted_certificate = (struct tracez_text) { NULL, 0 };
+        config.certificate = (struct tracez_text) { NULL, 0 };
+        config.certificate_key = (struct tracez_text) { NULL, 0 };
+        config.trusted_certificate_file = NULL;
+        config.certificate_file = NULL;
+        config.certificate_key_file = NULL;
+    }
+
+    return ngx_http_tracez_exporter_check(cf, &config);
 }
 
 
@@ -103,12 +111,11 @@ ngx_http_tracez_exporter_setting(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_tracez_exporter_block_t  *block = conf;
 
-    char                           *rv;
-    ngx_str_t                      *value;
-    ngx_uint_t                      row, bit;
-    ngx_http_tracez_setting_t      *setting;
-    ngx_http_tracez_main_conf_t    *tmcf;
-    struct tracez_exporter_config   config;
+    char                         *rv;
+    ngx_str_t                    *value;
+    ngx_uint_t                    row, bit;
+    ngx_http_tracez_setting_t    *setting;
+    ngx_http_tracez_main_conf_t  *tmcf;
 
     tmcf = block->tmcf;
     value = cf->args->elts;
@@ -156,13 +163,5 @@ ngx_http_tracez_exporter_setting(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
-    config = tmcf->exporter_config;
-
-    if (setting->set != ngx_http_tracez_exporter_file
-        || ngx_http_tracez_exporter_is_half(&config))
-    {
-        ngx_http_tracez_exporter_forget_certificates(&config);
-    }
-
-    return ngx_http_tracez_exporter_check(cf, &config);
+    return ngx_http_tracez_exporter_check_line(cf, tmcf, setting);
 }

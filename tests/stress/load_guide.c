@@ -120,10 +120,10 @@ START_TEST(every_span_comes_whole_and_once_or_is_counted_as_dropped_while_somebo
 {
     static struct load load;
 
-    struct tracez_stats books = run(&load, true);
+    struct tracez_stats stats = run(&load, true);
 
-    check_books(&load, &books);
-    ck_assert_uint_ge(books.exported, SPANS_MAX / 2);
+    check_books(&load, &stats);
+    ck_assert_uint_ge(stats.exported, SPANS_MAX / 2);
 }
 END_TEST
 
@@ -131,11 +131,11 @@ START_TEST(what_a_collector_that_nobody_drains_has_no_room_for_is_counted)
 {
     static struct load load;
 
-    struct tracez_stats books = run(&load, false);
+    struct tracez_stats stats = run(&load, false);
 
-    check_books(&load, &books);
-    ck_assert_uint_ge(books.dropped[TRACEZ_DROP_QUEUE_FULL], THREADS * SPANS_EACH - SPANS_MAX);
-    ck_assert_uint_ge(books.exported, SPANS_MAX / 2);
+    check_books(&load, &stats);
+    ck_assert_uint_ge(stats.dropped[TRACEZ_DROP_QUEUE_FULL], THREADS * SPANS_EACH - SPANS_MAX);
+    ck_assert_uint_ge(stats.exported, SPANS_MAX / 2);
 }
 END_TEST
 

@@ -167,8 +167,8 @@ int main(int argument_count, char **arguments)
     const struct tracez_environment environment = {.warn = warn};
     struct tracez_config config;
     struct tracez_exporter_config destination;
-    struct tracez_tracer *tracer;
-    struct tracez_exporter *exporter;
+    struct tracez_tracer *tracer = NULL;
+    struct tracez_exporter *exporter = NULL;
     struct tracez_error error;
 
     tracez_config_init(&config);

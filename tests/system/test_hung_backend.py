@@ -25,6 +25,7 @@ from traced import TracedNginx
 HTTP = """
     tracez {tracez};
     tracez_buffer_size {spans};
+    tracez_monitor off;  # its line comes once a minute, in the midst of some request or other
     keepalive_requests 1000000;
     server {
         listen 127.0.0.1:{port_shop};

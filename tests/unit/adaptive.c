@@ -157,11 +157,11 @@ START_TEST(a_buffer_over_half_full_that_empties_leaves_the_rate_alone)
     ck_assert_double_eq_tol(rate_after(&simulation, SECOND), 0.8, 1e-9);
     ck_assert_double_eq_tol(rate_after(&simulation, SECOND), 0.64, 1e-9);
     drain(&simulation, 5);
-    double refused = rate_after(&simulation, SECOND);
+    double low = rate_after(&simulation, SECOND);
     drain(&simulation, 2);
-    ck_assert(rate_after(&simulation, SECOND) == refused);
+    ck_assert(rate_after(&simulation, SECOND) == low);
     drain(&simulation, 6); /* under half, whether the looks were recorded or not */
-    ck_assert_double_eq_tol(rate_after(&simulation, SECOND), refused * 1.1, 1e-9);
+    ck_assert_double_eq_tol(rate_after(&simulation, SECOND), low * 1.1, 1e-9);
     end(&simulation);
 }
 END_TEST
